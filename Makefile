@@ -1,0 +1,41 @@
+# make demo: the main job on a virtual validator.   make test: every check and test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STUBS := $(VENV)/typings
+
+.PHONY: demo test lint types unit hil setup clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Faretap needs Python 3.11 or later; set PYTHON=python3.12 or the like."; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(STUBS) micropython-esp32-stubs micropython-stdlib-stubs
+	@touch $@
+
+demo: setup
+	@$(BIN)/faretap demo
+
+test: setup lint types unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file firmware/mypy.ini
+
+unit: setup
+	$(BIN)/pytest -n 2
+
+hil: setup
+	$(BIN)/pytest hil_tests
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
