@@ -1,0 +1,256 @@
+"""JSON-RPC at the validator's end: done once, answered always, never silent on nonsense."""
+
+import asyncio
+
+from validator.link import frame
+from validator.link.peer import REFUSED, Peer, RpcError
+
+
+class Ticks:
+    """A clock that moves at each look, so that a wait ends after a known number of looks."""
+
+    def __init__(self):
+        self.now = 0
+
+    def ticks_ms(self):
+        self.now += 200
+        return self.now
+
+    def diff(self, later, earlier):
+        return later - earlier
+
+
+class Wire:
+    """A console joined to the test: `say` is what the host sends, `heard` what it got."""
+
+    def __init__(self):
+        self.decoder = frame.Decoder()
+        self.heard = []
+        self.waiting = []
+        self.arrived = asyncio.Event()
+        self.credits = 0
+        self.raw = []
+        self.on_heard = None
+
+    def write(self, data):
+        self.raw.append(bytes(data))
+        for kind, value in self.decoder.feed(data):
+            assert kind == "message"
+            self.heard.append(value)
+            if self.on_heard:
+                self.on_heard(value)
+
+    def credit(self, at_least=1):
+        self.credits += 1
+
+    def say(self, message):
+        self.say_raw(frame.encode(message))
+
+    def say_raw(self, data):
+        self.waiting.append(data)
+        self.arrived.set()
+
+    async def read(self):
+        while not self.waiting:
+            self.arrived.clear()
+            await self.arrived.wait()
+        return self.waiting.pop(0)
+
+
+def serve(script):
+    """Run `script(peer, wire, settle)` beside the peer's loop."""
+
+    async def main():
+        wire = Wire()
+        peer = Peer(wire, Ticks())
+        task = asyncio.create_task(peer.run())
+
+        async def settle():
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+        await script(peer, wire, settle)
+        task.cancel()
+
+    asyncio.run(main())
+
+
+def call(method, call_id="h-1", params=None):
+    message = {"jsonrpc": "2.0", "id": call_id, "method": method}
+    if params is not None:
+        message["params"] = params
+    return message
+
+
+def test_call_and_result():
+    async def script(peer, wire, settle):
+        peer.register("add", lambda p: p["a"] + p["b"])
+        wire.say(call("add", params={"a": 2, "b": 3}))
+        await settle()
+        assert wire.heard == [{"jsonrpc": "2.0", "id": "h-1", "result": 5}]
+        assert wire.credits
+
+    serve(script)
+
+
+def test_repeated_call_is_done_once_and_answered_alike():
+    done = []
+
+    async def script(peer, wire, settle):
+        peer.register("charge", lambda p: done.append(1) or len(done))
+        for _ in range(3):
+            wire.say(call("charge", "h-7"))
+        await settle()
+        assert done == [1]
+        assert [m["result"] for m in wire.heard] == [1, 1, 1]
+        wire.say(call("charge", "h-8"))
+        await settle()
+        assert len(done) == 2
+
+    serve(script)
+
+
+def test_repeat_while_it_runs_does_not_start_it_again():
+    started = []
+
+    async def script(peer, wire, settle):
+        gate = asyncio.Event()
+
+        async def slow(params):
+            started.append(1)
+            await gate.wait()
+            return "late"
+
+        peer.register("slow", slow)
+        wire.say(call("slow", "h-1"))
+        wire.say(call("slow", "h-1"))
+        await settle()
+        assert started == [1] and wire.heard == []
+        gate.set()
+        await settle()
+        assert [m["result"] for m in wire.heard] == ["late"]
+
+    serve(script)
+
+
+def test_link_goes_on_while_a_call_runs():
+    async def script(peer, wire, settle):
+        gate = asyncio.Event()
+
+        async def slow(params):
+            await gate.wait()
+
+        peer.register("slow", slow)
+        peer.register("ping", lambda p: "pong")
+        wire.say(call("slow", "h-1"))
+        wire.say(call("ping", "h-2"))
+        await settle()
+        assert [m["id"] for m in wire.heard] == ["h-2"]
+        gate.set()
+        await settle()
+        assert [m["id"] for m in wire.heard] == ["h-2", "h-1"]
+
+    serve(script)
+
+
+def test_errors_have_codes():
+    async def script(peer, wire, settle):
+        def refuse(params):
+            raise RpcError(REFUSED, "not now", {"why": 1})
+
+        def broken(params):
+            raise OSError(5)
+
+        peer.register("refuse", refuse)
+        peer.register("broken", broken)
+        peer.register("needs", lambda p: p["x"])
+        for i, name in enumerate(("nothing", "refuse", "broken", "needs")):
+            wire.say(call(name, "h-%d" % i))
+        await settle()
+        assert [m["error"]["code"] for m in wire.heard] == [-32601, -32000, -32603, -32602]
+        assert wire.heard[1]["error"]["data"] == {"why": 1}
+
+    serve(script)
+
+
+def test_own_call_is_repeated_until_answered():
+    async def script(peer, wire, settle):
+        requests = []
+
+        def answer(message):
+            requests.append(message["id"])
+            if len(requests) == 2:
+                reply = {"jsonrpc": "2.0", "id": message["id"], "result": {"rapdu": "9000"}}
+                wire.say(reply)
+                wire.say(reply)  # a doubled answer disturbs nobody
+
+        wire.on_heard = answer
+        result = await peer.call("card.transceive", {"apdu": "00"}, 3000, 1)
+        assert result == {"rapdu": "9000"}
+        assert len(requests) == 2 and requests[0] == requests[1]
+        await settle()
+
+    serve(script)
+
+
+def test_own_call_gives_up_and_reports_errors():
+    async def script(peer, wire, settle):
+        try:
+            await peer.call("card.transceive", {}, 1000, 1)
+            raise AssertionError("no timeout")
+        except RpcError as e:
+            assert "did not answer" in e.message
+
+        def refuse(message):
+            error = {"code": -32001, "message": "gone", "data": {"kind": "card_lost"}}
+            wire.say({"jsonrpc": "2.0", "id": message["id"], "error": error})
+
+        wire.on_heard = refuse
+        try:
+            await peer.call("card.transceive", {}, 1000, 100)
+            raise AssertionError("no error")
+        except RpcError as e:
+            assert e.code == -32001 and e.data == {"kind": "card_lost"}
+
+    serve(script)
+
+
+def test_nonsense_is_survived():
+    async def script(peer, wire, settle):
+        peer.register("ping", lambda p: "pong")
+        for junk in (b"hello\r\n", b"\x1e", b"\x1d\x00", b"\xff" * 300, frame.encode([1, 2])):
+            wire.say_raw(junk)
+        wire.say_raw(frame.encode(call("ping"))[:-3] + b"xx\n")
+        wire.say(call("ping", "h-9"))
+        wire.say({"id": "unknown", "result": 1})
+        await settle()
+        assert [m["id"] for m in wire.heard] == ["h-9"]
+        assert peer.damaged >= 1
+
+    serve(script)
+
+
+def test_blocks_reach_their_handler():
+    got = []
+
+    async def script(peer, wire, settle):
+        peer.on_block = lambda channel, sequence, payload: got.append((channel, sequence, payload))
+        wire.say_raw(bytes(frame.encode_block(1, 9, b"bulk")))
+        await settle()
+
+    serve(script)
+    assert got == [(1, 9, b"bulk")]
+
+
+def test_large_answers_are_made_again_not_kept():
+    made = []
+
+    async def script(peer, wire, settle):
+        peer.register("read", lambda p: made.append(1) or "x" * 2000)
+        wire.say(call("read", "h-1"))
+        await settle()
+        wire.say(call("read", "h-1"))
+        await settle()
+        assert len(made) == 2 and len(wire.heard) == 2
+
+    serve(script)

@@ -1,0 +1,366 @@
+"""Calls to a validator and calls from it, over any port.
+
+    with Link(open_port("/dev/ttyUSB0")) as link:
+        print(link.call("info"))
+
+A reader thread takes the stream apart. Console text goes to `on_text`, the validator's
+notifications to `on_notification`, its calls to the functions given to `serve`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import queue
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import serial
+
+from faretap.errors import FaretapError
+from faretap.link.port import DEFAULT_BAUD
+from validator.link import frame
+
+log = logging.getLogger(__name__)
+
+Params = dict[str, Any]
+Serve = Callable[[Params], Any]
+
+_QUIET_S = 0.4  # without credit for so long, what was on the way is taken as consumed or lost
+_KEEP = 32  # answers to the validator's calls kept for repeated ones
+_STAY_S = 3.0  # between signs of life at a raised rate
+_SLICE = 64  # bytes: the validator credits in such steps, so larger writes only wait longer
+
+
+class LinkError(FaretapError):
+    """The link failed."""
+
+
+class NoAnswer(LinkError):
+    """No answer in time."""
+
+
+class Refused(LinkError):
+    """The validator answered with an error. Carries JSON-RPC's `code` and `data`."""
+
+    def __init__(self, method: str, code: int, message: str, data: Any = None) -> None:
+        super().__init__(f"The validator refused {method}: {message}.")
+        self.method = method
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+class CallError(Exception):
+    """Raised by a function given to `serve`: the error that the validator gets."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+class _Waiter:
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.answer: dict[str, Any] | None = None
+
+
+class Link:
+    """One open link. Thread-safe; calls may be made from several threads at once."""
+
+    def __init__(self, device: serial.SerialBase, *, name: str = "") -> None:
+        self.device = device
+        self.name = name or str(getattr(device, "port", "") or "the port")
+        self.on_text: Callable[[bytes], None] = lambda data: None
+        self.on_notification: Callable[[str, Params], None] = lambda method, params: None
+        self.on_block: Callable[[int, int, bytes], None] = lambda channel, sequence, data: None
+        self.damaged = 0  # frames whose check failed
+        self.repeats = 0  # calls that had to be sent again
+        self._served: dict[str, Serve] = {}
+        self._answers: OrderedDict[str, bytes | None] = OrderedDict()
+        self._waiting: dict[str, _Waiter] = {}
+        self._ids = itertools.count(1)
+        # Another host may have used the same numbers a moment ago.
+        self._prefix = f"{random.getrandbits(30):x}"
+        self._decoder = frame.Decoder(1 << 20, 8192)
+        self._lock = threading.Lock()  # _waiting, _answers
+        self._write_lock = threading.Lock()  # whole messages, in order
+        self._credit = threading.Condition()
+        self._in_flight = 0
+        self._closed = False
+        self._failure: str | None = None
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, name="link-reader", daemon=True)
+        self._worker = threading.Thread(target=self._work, name="link-worker", daemon=True)
+        self._reader.start()
+        self._worker.start()
+
+    # -- use ---------------------------------------------------------------------------------
+
+    def call(
+        self,
+        method: str,
+        params: Params | None = None,
+        *,
+        timeout: float = 3.0,
+        again: float = 0.6,
+    ) -> Any:
+        """The result of a call. Sent again every `again` seconds without an answer: a validator
+        does a repeated id once. Raises NoAnswer after `timeout` seconds, Refused on an error."""
+        call_id = f"{self._prefix}-{next(self._ids)}"
+        message: dict[str, Any] = {"jsonrpc": "2.0", "id": call_id, "method": method}
+        if params:
+            message["params"] = params
+        data = frame.encode(message)
+        waiter = _Waiter()
+        with self._lock:
+            self._waiting[call_id] = waiter
+        deadline = time.monotonic() + timeout
+        try:
+            first = True
+            while True:
+                self._check()
+                if not first:
+                    self.repeats += 1
+                first = False
+                self._write(data)
+                left = deadline - time.monotonic()
+                if waiter.done.wait(max(0.0, min(again, left))):
+                    break
+                if time.monotonic() >= deadline:
+                    self._check()
+                    raise NoAnswer(
+                        f"The validator at {self.name} does not answer {method}.",
+                        "Is it powered, flashed and not in download mode? "
+                        "Reset it, or flash it with `faretap flash`.",
+                    )
+        finally:
+            with self._lock:
+                self._waiting.pop(call_id, None)
+        self._check(waiter.answer)
+        answer = waiter.answer or {}
+        error = answer.get("error")
+        if error is not None:
+            raise Refused(
+                method, error.get("code", 0), error.get("message", ""), error.get("data")
+            )
+        return answer.get("result")
+
+    def serve(self, method: str, function: Serve) -> None:
+        """Answer the validator's calls of `method`; `function` may raise CallError."""
+        self._served[method] = function
+
+    def send_block(self, channel: int, sequence: int, payload: bytes) -> None:
+        """A block of bulk data, within the window."""
+        self._write(bytes(frame.encode_block(channel, sequence, payload)))
+
+    def set_baud(self, baud: int) -> int:
+        """Agree on another rate; returns the one in force. The validator goes back by itself if
+        it hears nothing valid at the new one."""
+        before = int(self.device.baudrate)
+        if baud == before:
+            return before
+        self.call("link.baud", {"baud": baud})
+        time.sleep(0.02)  # its answer left at the old rate; the UART needs a moment to change
+        with self._write_lock:
+            self.device.baudrate = baud
+        try:
+            self.call("ping", timeout=1.0, again=0.25)
+        except NoAnswer:
+            with self._write_lock:
+                self.device.baudrate = before
+            self.call("ping", timeout=4.0)
+            return before
+        if baud != DEFAULT_BAUD:
+            # The validator goes back by itself when it hears nothing for long.
+            self._jobs.put(self._stay)
+        return baud
+
+    def write_raw(self, data: bytes) -> None:
+        """Bytes outside the protocol, for a device that may not speak it."""
+        with self._write_lock:
+            self.device.write(data)
+
+    def check(self) -> None:
+        """Raise LinkError if the link broke."""
+        self._check()
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        if self._failure is None and int(self.device.baudrate) != DEFAULT_BAUD:
+            # Leave the validator as the next one expects it.
+            with contextlib.suppress(FaretapError):
+                self.call("link.baud", {"baud": DEFAULT_BAUD}, timeout=0.5)
+        self._closed = True
+        self._jobs.put(None)
+        self._reader.join(timeout=2)
+        with contextlib.suppress(Exception):
+            self.device.close()
+        self._fail("the link was closed")
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- the stream --------------------------------------------------------------------------
+
+    def _check(self, answer: object = None) -> None:
+        if self._failure is not None and answer is None:
+            raise LinkError(
+                f"The link to {self.name} broke: {self._failure}.",
+                "Check the cable and the power, then run the command again.",
+            )
+
+    def _fail(self, why: str) -> None:
+        if self._failure is None:
+            self._failure = why
+        with self._lock:
+            for waiter in self._waiting.values():
+                waiter.done.set()
+        with self._credit:
+            self._credit.notify_all()
+
+    def _write(self, data: bytes) -> None:
+        """Send within the window: what the validator has not yet taken in fits its buffer."""
+        with self._write_lock:
+            at = 0
+            while at < len(data):
+                n = min(len(data) - at, self._room(min(len(data) - at, _SLICE)))
+                try:
+                    self.device.write(data[at : at + n])
+                except (OSError, serial.SerialException) as e:
+                    self._fail(str(e))
+                    self._check()
+                at += n
+
+    def _room(self, wanted: int) -> int:
+        with self._credit:
+            while frame.WINDOW - self._in_flight < wanted:
+                self._check()
+                before = self._in_flight
+                if not self._credit.wait(_QUIET_S) and self._in_flight == before:
+                    # No word for long: the bytes were dropped, or their credit was.
+                    self._in_flight = 0
+            n = frame.WINDOW - self._in_flight
+            n = min(n, wanted)
+            self._in_flight += n
+            return n
+
+    def _read(self) -> None:
+        device = self.device
+        last = time.monotonic()
+        try:
+            while not self._closed:
+                data = device.read(1)
+                if data:
+                    waiting = device.in_waiting
+                    if waiting:
+                        data += device.read(waiting)
+                    last = time.monotonic()
+                    self._events(self._decoder.feed(data))
+                elif time.monotonic() - last > 0.5:
+                    self._events(self._decoder.flush())
+                    last = time.monotonic()
+        except (OSError, serial.SerialException, TypeError, AttributeError) as e:
+            # pyserial raises TypeError or AttributeError when its socket goes away under a read.
+            if not self._closed:
+                self._fail(f"the port went away ({e})")
+
+    def _events(self, events: list[tuple[str, Any]]) -> None:
+        for kind, value in events:
+            if kind == frame.TEXT:
+                self.on_text(value)
+            elif kind == frame.MESSAGE:
+                self._message(value)
+            elif kind == frame.BLOCK:
+                channel, sequence, payload = value
+                if channel == frame.CREDIT and len(payload) == 2:
+                    with self._credit:
+                        consumed = int.from_bytes(payload, "big")
+                        self._in_flight = max(0, self._in_flight - consumed)
+                        self._credit.notify_all()
+                else:
+                    self.on_block(channel, sequence, payload)
+            else:
+                self.damaged += 1
+                log.debug("damaged frame: %r", value)
+                if frame.RS not in value[:1] and frame.GS not in value[:1]:
+                    self.on_text(value)
+
+    def _message(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            return
+        method = message.get("method")
+        call_id = message.get("id")
+        if method is None:
+            with self._lock:
+                waiter = self._waiting.get(str(call_id))
+                if waiter and not waiter.done.is_set():
+                    waiter.answer = message
+                    waiter.done.set()
+            return
+        params = message.get("params") or {}
+        if call_id is None:
+            if method == "hello":
+                with self._credit:  # it just started: nothing is on the way
+                    self._in_flight = 0
+                    self._credit.notify_all()
+            self.on_notification(str(method), params)
+            return
+        key = f"{call_id}"
+        with self._lock:
+            if key in self._answers and self._answers[key] is None:
+                return  # at work on it
+            kept = self._answers.get(key)
+            if kept is None:
+                self._answers[key] = None
+                while len(self._answers) > _KEEP:
+                    self._answers.popitem(last=False)
+        if kept is not None:
+            self._jobs.put(lambda: self._write(kept))
+        else:
+            self._jobs.put(lambda: self._answer(key, call_id, str(method), params))
+
+    def _answer(self, key: str, call_id: Any, method: str, params: Params) -> None:
+        reply: dict[str, Any] = {"jsonrpc": "2.0", "id": call_id}
+        function = self._served.get(method)
+        try:
+            if function is None:
+                raise CallError(-32601, f"the host has no call {method}")
+            reply["result"] = function(params)
+        except CallError as e:
+            reply["error"] = {"code": e.code, "message": e.message, "data": e.data}
+        except Exception as e:  # a fault of ours must not leave the validator waiting
+            log.exception("serving %s", method)
+            reply["error"] = {"code": -32603, "message": f"failed on the host: {e!r}"}
+        data = frame.encode(reply)
+        with self._lock:
+            self._answers[key] = data
+        self._write(data)
+
+    def _stay(self) -> None:
+        if self._closed or int(self.device.baudrate) == DEFAULT_BAUD:
+            return
+        with contextlib.suppress(FaretapError):
+            self.call("ping", timeout=1.0)
+        timer = threading.Timer(_STAY_S, lambda: self._jobs.put(self._stay))
+        timer.daemon = True
+        timer.start()
+
+    def _work(self) -> None:
+        # The reader thread must never write: a write may wait for credit that it reads.
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except FaretapError as e:
+                log.debug("%s", e)
