@@ -1,0 +1,1 @@
+"""Simulated riders and chips. Nothing here imports the firmware that it tests."""

@@ -1,0 +1,1 @@
+"""Simulated chips at byte level: what hangs on a validator's UARTs."""
