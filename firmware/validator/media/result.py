@@ -1,0 +1,78 @@
+"""What a medium module found out about a presented card or code."""
+
+from validator.media.reasons import MEDIA, OUTCOMES, REASONS
+
+
+class Result:
+    """Outcome of one tap, before fares and storage have their say.
+
+    medium        a name of `MEDIA`
+    outcome       a name of `OUTCOMES`
+    reason        a name of `REASONS`; "" exactly if accepted
+    token_source  normalised card number as ASCII bytes, or None. It is there to be hashed and
+                  dropped: it never goes into a record, a log or a message
+    masked        the number as it may be shown: "621234******7890", or ""
+    expiry        "YYMM", or ""
+    balance       fen, or None where the medium has none or did not tell
+    detail        small dict of things safe to log
+    evidence      bytes that a settlement needs, or None
+    """
+
+    __slots__ = (
+        "medium",
+        "outcome",
+        "reason",
+        "token_source",
+        "masked",
+        "expiry",
+        "balance",
+        "detail",
+        "evidence",
+    )
+
+    def __init__(
+        self,
+        medium,
+        outcome,
+        reason="",
+        token_source=None,
+        masked="",
+        expiry="",
+        balance=None,
+        detail=None,
+        evidence=None,
+    ):
+        if medium not in MEDIA or outcome not in OUTCOMES or reason not in REASONS:
+            raise ValueError("no such medium, outcome or reason")
+        if (outcome == "accepted") != (reason == ""):
+            raise ValueError("a reason belongs to every outcome but accepted")
+        self.medium = medium
+        self.outcome = outcome
+        self.reason = reason
+        self.token_source = token_source
+        self.masked = masked
+        self.expiry = expiry
+        self.balance = balance
+        self.detail = {} if detail is None else detail
+        self.evidence = evidence
+
+    def __repr__(self):
+        # Without the token source: reprs end up in logs.
+        return "<Result %s %s %s %s>" % (self.medium, self.outcome, self.reason, self.masked)
+
+
+def mask(digits):
+    """A card number as it may be shown: first 6, six stars, last 4; short ones only the stars."""
+    return digits[:6] + "******" + digits[-4:] if len(digits) >= 13 else "******"
+
+
+class Refused(Exception):
+    """What was presented lacks what its medium needs, or breaks its rules.
+
+    `reason` as in a Result; `what` says in a few words what it was, without the rider's data.
+    """
+
+    def __init__(self, reason, what):
+        super().__init__(what)
+        self.reason = reason
+        self.what = what
