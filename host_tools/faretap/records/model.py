@@ -1,0 +1,227 @@
+"""Typed records from what the link carries, and the check of their hash chain.
+
+The bytes are taken apart by the firmware's own `validator.store.record`: the format stands once.
+The chain is computed here anew, with `hashlib` only: it is a check on the validator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from faretap.errors import FaretapError
+from validator.media.phases import PHASES
+from validator.store import record as wire_format
+
+_CHAIN_SIZE = 8
+
+
+class RecordsError(FaretapError):
+    """An answer of the validator that holds no record, or one that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One tap. Times in ms, fare in fen; None where the validator did not know."""
+
+    seq: int
+    time: datetime
+    clock_trusted: bool
+    test: bool
+    medium: str
+    outcome: str
+    reason: str
+    fare_fen: int
+    token: str | None
+    phases: dict[str, int | None]
+    boot: int
+    uptime_ms: int
+    vehicle: str
+    line: str
+    stop: str
+    detail: dict[str, Any]
+    evidence: bytes | None = field(repr=False)
+    other: dict[int, bytes] = field(repr=False)
+    version: int
+    body: bytes = field(repr=False)
+    chain: bytes
+    chain_ok: bool | None
+    """What the validator itself says of the link to the record before; None: it did not say."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What JSON can carry; bytes as hex, the time as ISO 8601 in UTC."""
+        return {
+            "seq": self.seq,
+            "time": self.time.isoformat().replace("+00:00", "Z"),
+            "clock_trusted": self.clock_trusted,
+            "test": self.test,
+            "medium": self.medium,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "fare_fen": self.fare_fen,
+            "token": self.token,
+            "phases": dict(self.phases),
+            "boot": self.boot,
+            "uptime_ms": self.uptime_ms,
+            "vehicle": self.vehicle,
+            "line": self.line,
+            "stop": self.stop,
+            "detail": self.detail,
+            "evidence": None if self.evidence is None else self.evidence.hex(),
+            "other": {str(key): value.hex() for key, value in self.other.items()},
+            "version": self.version,
+            "chain": self.chain.hex(),
+            "chain_ok": self.chain_ok,
+        }
+
+
+def from_wire(wire: Mapping[str, Any]) -> Record:
+    """The record of `{"seq", "body": hex, "after": hex, "chain": hex, "chain_ok"}`.
+
+    RecordsError, naming the record, if the mapping or the body is not what it should be.
+    """
+    seq = wire.get("seq")
+    if not isinstance(seq, int) or isinstance(seq, bool):
+        raise RecordsError(f"A record without a number came from the validator: {seq!r}.")
+    body = _hex(wire, "body", seq)
+    after = _hex(wire, "after", seq)
+    chain = _hex(wire, "chain", seq)
+    if len(chain) != _CHAIN_SIZE:
+        raise RecordsError(f"Record {seq}: its chain value has {len(chain)} bytes, not 8.")
+    try:
+        fields = wire_format.decode(body)
+    except wire_format.RecordError as e:
+        raise RecordsError(
+            f"Record {seq} cannot be read: {e}.",
+            "If the validator's firmware is newer than this tool, update the tool.",
+        ) from e
+    if fields["seq"] != seq:
+        raise RecordsError(f"Record {seq} says of itself that it is number {fields['seq']}.")
+    commit, signal = wire_format.decode_after(after)
+    known = {**fields["phases"], "commit": commit, "signal": signal}
+    token = fields["token"]
+    chain_ok = wire.get("chain_ok")
+    return Record(
+        seq=seq,
+        time=datetime.fromtimestamp(fields["time"], UTC),
+        clock_trusted=fields["clock_trusted"],
+        test=fields["test"],
+        medium=fields["medium"],
+        outcome=fields["outcome"],
+        reason=fields["reason"],
+        fare_fen=fields["fare"],
+        token=None if token is None else token.hex(),
+        phases={name: known[name] for name in PHASES},
+        boot=fields["boot"],
+        uptime_ms=fields["uptime"],
+        vehicle=fields["vehicle"],
+        line=fields["line"],
+        stop=fields["stop"],
+        detail=fields["detail"],
+        evidence=fields["evidence"],
+        other=fields["other"],
+        version=fields["version"],
+        body=body,
+        chain=chain,
+        chain_ok=chain_ok if isinstance(chain_ok, bool) else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a validator gave: the records that can be read, and a sentence for each that cannot."""
+
+    records: list[Record]
+    problems: list[str]
+    breaks: list[ChainBreak]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "records": [record.to_json() for record in self.records],
+            "problems": list(self.problems),
+            "chain": [
+                {"seq": b.seq, "kind": b.kind, "sentence": b.sentence()} for b in self.breaks
+            ],
+        }
+
+
+def read_listing(wires: Iterable[Mapping[str, Any]], before: bytes | None = None) -> Listing:
+    """All records of an answer. One that cannot be read does not hide the others.
+
+    `before`: chain value of the record ahead of the first, if an earlier upload left it.
+    """
+    records: list[Record] = []
+    problems: list[str] = []
+    for wire in wires:
+        try:
+            records.append(from_wire(wire))
+        except RecordsError as e:
+            problems.append(str(e))
+    return Listing(records, problems, check_chain(records, before))
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBreak:
+    """Where the chain does not hold.
+
+    kind "changed"  record `seq` does not follow from the one before it, and none is missing
+         "gap"      `missing` numbers before `seq` are not there: the link cannot be checked
+         "order"    `seq` is not above the number before it
+    """
+
+    seq: int
+    kind: str
+    missing: int = 0
+
+    def sentence(self) -> str:
+        if self.kind == "gap":
+            which = (
+                f"record {self.seq - 1} is"
+                if self.missing == 1
+                else f"records {self.seq - self.missing} to {self.seq - 1} are"
+            )
+            return f"{which} missing; a power cut or damaged flash can do that."
+        if self.kind == "order":
+            return f"record {self.seq} came twice or out of order."
+        return f"record {self.seq} does not follow from the one before it: one was changed."
+
+
+def check_chain(records: Sequence[Record], before: bytes | None = None) -> list[ChainBreak]:
+    """Every place where the chain of `records`, in the order given, does not hold.
+
+    Each chain value is SHA-256(value of the record before, body) cut to 8 bytes. The first is
+    checked only against `before`. After a gap the link is not checked: what is missing may have
+    been in between, or (a power cut) may never have been.
+    """
+    breaks: list[ChainBreak] = []
+    previous = before
+    last: int | None = None
+    for record in records:
+        if last is not None and record.seq <= last:
+            breaks.append(ChainBreak(record.seq, "order"))
+            continue
+        if last is not None and record.seq > last + 1:
+            breaks.append(ChainBreak(record.seq, "gap", record.seq - last - 1))
+        elif previous is not None and link(previous, record.body) != record.chain:
+            breaks.append(ChainBreak(record.seq, "changed"))
+        previous = record.chain
+        last = record.seq
+    return breaks
+
+
+def link(previous: bytes, body: bytes) -> bytes:
+    """Chain value, 8 bytes, of `body` after a record with the value `previous`."""
+    return hashlib.sha256(previous + body).digest()[:_CHAIN_SIZE]
+
+
+def _hex(wire: Mapping[str, Any], key: str, seq: int) -> bytes:
+    value = wire.get(key)
+    try:
+        if isinstance(value, str):
+            return bytes.fromhex(value)
+    except ValueError:
+        pass
+    raise RecordsError(f"Record {seq}: its {key} is not hex: {value!r}.")

@@ -1,0 +1,49 @@
+"""Reading records from a validator over the link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from faretap.records.model import Record, RecordsError, from_wire
+
+_AT_ONCE = 50
+
+
+class Caller(Protocol):
+    """What is needed of `faretap.link.client.Link`."""
+
+    def call(self, method: str, params: dict[str, Any]) -> Any: ...
+
+
+def pull(
+    link: Caller,
+    first: int = 0,
+    *,
+    at_once: int = _AT_ONCE,
+    on_problem: Callable[[RecordsError], None] | None = None,
+) -> list[Record]:
+    """All records from number `first` on, oldest first, in as many calls as it takes.
+
+    A record that cannot be read raises RecordsError; with `on_problem`, it is reported there, and
+    the others are returned. Errors of the link are the link's.
+    """
+    records: list[Record] = []
+    start: int | None = first
+    while start is not None:
+        answer = link.call("records.read", {"from": start, "max": at_once})
+        if not isinstance(answer, dict) or not isinstance(answer.get("records"), list):
+            raise RecordsError("The validator's answer to records.read holds no records.")
+        for wire in answer["records"]:
+            try:
+                records.append(from_wire(wire))
+            except RecordsError as e:
+                if on_problem is None:
+                    raise
+                on_problem(e)
+        following = answer.get("next")
+        if following is not None and (not isinstance(following, int) or following <= start):
+            # Asked again it would answer the same for ever.
+            raise RecordsError(f"The validator goes back from record {start} to {following!r}.")
+        start = following
+    return records
