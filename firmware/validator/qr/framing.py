@@ -1,0 +1,202 @@
+"""From the bytes of a scan engine to whole codes: pure, no clock, no serial line.
+
+Ride codes are raw 8-bit data with 0x00, 0x0A and 0x0D inside, so a line end means nothing here. A
+code ends where its own length field says; a code without one ends where the line falls silent. A
+reply of the engine to a setting (`02 00 …`) in the same stream is told apart from the codes.
+
+    framer = Framer()
+    framer.feed(chunk)      # as bytes come in
+    framer.gap()            # when the line has been silent for `gap_ms(baud)`
+    item = framer.take()    # (CODE | REPLY, bytes), (CUT | OVERSIZE, length) or None
+"""
+
+CODE = "code"
+REPLY = "reply"
+CUT = "cut"  # a code with a length field fell silent before its end: value is what came, in bytes
+OVERSIZE = "oversize"  # more than MAX_CODE bytes without an end: reported once, skipped to the gap
+
+# The longest code we know: an EMVCo consumer-presented code of 512 characters (EMV QRCPS-CPM §2).
+MAX_CODE = 600
+
+MOT_MIN = 332  # JT/T 1179: 332 + custom field of 0…32 bytes
+MOT_MAX = 364
+_ALIPAY_BODY_1_MIN = 71  # fixed fields and two empty counted ones
+_DER_MAX = 80  # SM2 and secp256k1 signatures take at most 72
+
+_UNKNOWN = 0  # no length field: ends with silence
+_MORE = -1  # starts like a code with a length field, which has not come yet
+
+_NOISE_MAX = 3  # so few unprintable bytes are a line glitch, not a rider's code
+
+
+def gap_ms(baud, fifo=120):
+    """Silence that ends a code, in ms, at a line rate.
+
+    Five character times would do on the wire, but a UART hands bytes over in lots of up to `fifo`
+    (ESP-IDF's receive threshold is 120): so long a silence can be seen inside one code.
+    """
+    return max(20, (fifo + 5) * 10000 // baud + 1)
+
+
+def expected(buf, n):
+    """Total length of the code or reply that starts `buf[:n]`; 0 unknown, -1 needs more bytes."""
+    if n == 0:
+        return _MORE
+    first = buf[0]
+    if first >= 0x80:
+        if n < 3:
+            return _MORE
+        total = (buf[1] << 8 | buf[2]) + 3
+        # Text in UTF-8 or GBK starts ≥ 0x80 too; its second and third byte are no such length.
+        return total if MOT_MIN <= total <= MOT_MAX else _UNKNOWN
+    if first == 0x02:
+        if n < 2:
+            return _MORE
+        if buf[1] == 0x00:
+            return _reply(buf, n)
+        return _alipay(buf, n, 0) if buf[1] in (1, 2) else _UNKNOWN
+    if first == 0x54 and n == 1:
+        return _MORE
+    if first == 0x54 and buf[1] in (1, 2):
+        if n < 4:
+            return _MORE
+        return _alipay(buf, n, 2) if buf[2] == 2 and buf[3] in (1, 2) else _UNKNOWN
+    return _UNKNOWN
+
+
+def _reply(buf, n):
+    # 02 00 | type 00 | length, 0 = 256 | data | CRC 2
+    if n < 4:
+        return _MORE
+    return 6 + (buf[3] or 256) if buf[2] == 0 else _UNKNOWN
+
+
+def _alipay(buf, n, at):
+    # version, algorithm, key id, L1 | body 1 | s1, signature | 4, generation time | s2, signature
+    if n < at + 4:
+        return _MORE
+    if buf[at + 3] < _ALIPAY_BODY_1_MIN:
+        return _UNKNOWN
+    at += 4 + buf[at + 3]
+    if n <= at:
+        return _MORE
+    if buf[at] > _DER_MAX:
+        return _UNKNOWN
+    at += 1 + buf[at]
+    if n <= at:
+        return _MORE
+    if buf[at] != 4:
+        return _UNKNOWN
+    at += 5
+    if n <= at:
+        return _MORE
+    return at + 1 + buf[at] if buf[at] <= _DER_MAX else _UNKNOWN
+
+
+def _strip_text(code):
+    """`code` without one line end after it if it is text, and otherwise as it is."""
+    end = len(code)
+    if end and code[end - 1] == 0x0A:
+        end -= 1
+    if end and code[end - 1] == 0x0D:
+        end -= 1
+    for i in range(end):
+        if code[i] < 0x20 and code[i] != 0x09:
+            return code
+    return code[:end]
+
+
+class Framer:
+    """Collects bytes in one buffer of `limit` bytes; finished items wait in a short queue."""
+
+    def __init__(self, limit=MAX_CODE):
+        self._buf = bytearray(limit)
+        self._n = 0
+        self._oversize = 0  # bytes skipped of a code that is too long, 0 = none
+        self._line_end = (
+            False  # a code has just ended by its length: a line end after it is none of it
+        )
+        self._items = []
+        self.noise = 0  # bursts too short to be a code
+
+    @property
+    def pending(self):
+        """Whether bytes are held back that a gap would turn into something."""
+        return self._n > 0 or self._oversize > 0
+
+    def reset(self):
+        """Forget everything that was received and not taken."""
+        self._n = self._oversize = 0
+        self._line_end = False
+        self._items.clear()
+
+    def take(self):
+        """The oldest finished item as (kind, value), or None."""
+        return self._items.pop(0) if self._items else None
+
+    def feed(self, data):
+        """Take in bytes, in any slicing."""
+        size = len(data)
+        at = 0
+        while at < size:
+            if self._oversize:
+                self._oversize += size - at
+                return
+            k = min(size - at, len(self._buf) - self._n)
+            self._buf[self._n : self._n + k] = data[at : at + k]
+            self._n += k
+            at += k
+            self._cut()
+            if self._n == len(self._buf) and at < size:
+                self._items.append((OVERSIZE, self._n))
+                self._oversize = self._n
+                self._n = 0
+
+    def gap(self):
+        """The line is silent: what has no length of its own is complete, what has one is cut."""
+        self._line_end = False
+        if self._oversize:
+            self._oversize = 0
+            return
+        n = self._n
+        self._n = 0
+        if not n:
+            return
+        total = expected(self._buf, n)
+        if total != _UNKNOWN and n > _NOISE_MAX:
+            self._items.append((CUT, n))
+            return
+        code = _strip_text(bytes(self._buf[:n]))
+        if not code or (n <= _NOISE_MAX and not _printable(code)):
+            self.noise += 1
+            return
+        self._items.append((CODE, code))
+
+    def _cut(self):
+        """Move complete items with a length field out of the front of the buffer."""
+        while self._n:
+            if self._line_end:
+                # An engine that still adds CR, LF or CR LF: no code starts with either.
+                if self._buf[0] in (0x0D, 0x0A):
+                    self._drop(1)
+                    continue
+                self._line_end = False
+            total = expected(self._buf, self._n)
+            if total <= 0 or self._n < total:
+                return
+            kind = REPLY if self._buf[0] == 0x02 and self._buf[1] == 0 else CODE
+            self._items.append((kind, bytes(self._buf[:total])))
+            self._drop(total)
+            self._line_end = kind == CODE
+
+    def _drop(self, k):
+        rest = self._n - k
+        self._buf[:rest] = self._buf[k : self._n]
+        self._n = rest
+
+
+def _printable(code):
+    for b in code:
+        if not 0x20 <= b <= 0x7E and b != 0x09:
+            return False
+    return True
