@@ -1,0 +1,149 @@
+"""Which medium an activated card is: by PPSE or the configured AIDs, and on to its module."""
+
+from validator.emv import apdu, tlv
+from validator.media import quickpass, terminal, tunion
+from validator.media.result import Refused, Result
+from validator.nfc.reader import CardLost, CardProtocolError, ReaderDead
+
+PPSE = b"2PAY.SYS.DDF01"
+
+# A medium is one module with MEDIUM, handles(aid) and run(card, phases, aid, fci, terminal).
+MODULES = (tunion, quickpass)
+
+# For cards without a PPSE, most of which are purses. Configuration replaces it.
+AIDS = (
+    b"\xa0\x00\x00\x06\x32\x01\x01\x05",
+    b"\xa0\x00\x00\x06\x32\x01\x01\x05\x10\x00\x91\x56\x00\x00\x14\xa1",
+    b"\xa0\x00\x00\x00\x03\x86\x98\x07\x01",
+    b"\xa0\x00\x00\x03\x33\x01\x01\x01",
+    b"\xa0\x00\x00\x03\x33\x01\x01\x02",
+    b"\xa0\x00\x00\x03\x33\x01\x01\x03",
+    b"\xa0\x00\x00\x03\x33\x01\x01\x06",
+    b"\xa0\x00\x00\x03\x33\x01\x01\x08",
+)
+
+_MAX_CANDIDATES = 16
+_NO_PRIORITY = 16  # behind 1…15; 0 in a PPSE means none as well
+
+
+class _Tap:
+    """What is known when something goes wrong: which medium, in which phase."""
+
+    def __init__(self):
+        self.medium = "unknown_card"
+        self.phase = "select"
+
+
+async def run(card, clock, phases, aids=AIDS, terminal_data=None):
+    """One tap of an activated card; returns a Result and raises nothing.
+
+    `card` has `async transceive(apdu)`, and may have `async reset() -> bool`, `count` (cards seen
+    in the field) and `apdu` (takes APDUs at all). `terminal_data` is a dict as `terminal.make`
+    returns; without it the terminal asks for 0 fen, now.
+    """
+    tap = _Tap()
+    try:
+        if getattr(card, "count", 1) > 1:
+            return Result(tap.medium, "retry", "multiple_media")
+        if not getattr(card, "apdu", True):
+            return _declined(tap, "unsupported", "not ISO 14443-4")
+        if terminal_data is None:
+            terminal_data = terminal.make(clock.unix())
+        result = await _run(card, phases, aids, terminal_data, tap)
+    except CardLost as e:
+        result = Result(tap.medium, "retry", "card_lost", detail={"what": e.reason})
+    except ReaderDead as e:
+        result = Result(tap.medium, "retry", "out_of_service", detail={"what": e.reason})
+    except CardProtocolError as e:
+        if e.reason == "collision":
+            result = Result(tap.medium, "retry", "multiple_media")
+        else:
+            result = _declined(tap, "malformed", e.reason)
+    except Refused as e:
+        result = _declined(tap, e.reason, e.what)
+    except Exception as e:
+        # A card that finds a way to make this code fail is not to stop the validator.
+        result = _declined(tap, "malformed", type(e).__name__)
+    if result.reason != "unverified":
+        phases.mark(tap.phase)
+    return result
+
+
+def _declined(tap, reason, what):
+    return Result(tap.medium, "declined", reason, detail={"what": what})
+
+
+async def _run(card, phases, aids, terminal_data, tap):
+    found = await _select(card, aids, tap)
+    phases.mark("select")
+    if found is None:
+        tap.phase = "read"
+        return _declined(tap, "unsupported", "no application")
+    module, aid, fci = found
+    tap.medium = module.MEDIUM
+    tap.phase = "read"
+    return await module.run(card, phases, aid, fci, terminal_data)
+
+
+async def _select(card, aids, tap):
+    """(module, AID, FCI) of the application to use, or None.
+
+    A phone can be in the field before its applet is ready: then its first SELECT ends in 6985,
+    in 6A82 or in silence. One field reset gives it a second chance (Q31).
+    """
+    reset = getattr(card, "reset", None)
+    try:
+        answer, sw = await apdu.exchange(card, apdu.select(PPSE))
+        found = None
+        if sw != apdu.SW_CONDITIONS:
+            found = await _select_application(card, answer, sw, aids)
+    except CardLost:
+        if reset is None:
+            raise
+        found = None
+    if found is None and reset is not None:
+        if not await reset():
+            raise CardLost("no_return")
+        if getattr(card, "count", 1) > 1:
+            raise CardProtocolError("collision")
+        answer, sw = await apdu.exchange(card, apdu.select(PPSE))
+        found = await _select_application(card, answer, sw, aids)
+    return found
+
+
+async def _select_application(card, ppse, sw, aids):
+    candidates = directory(ppse) if sw == apdu.SW_OK else ()
+    known = [aid for aid in candidates if _module(aid)]
+    for aid in known or aids:
+        module = _module(aid)
+        if module is None:
+            continue
+        fci, sw = await apdu.exchange(card, apdu.select(aid))
+        if sw == apdu.SW_OK:
+            name = tlv.find(fci, 0x6F, 0x84)
+            return module, bytes(name) if name else aid, fci
+    return None
+
+
+def directory(ppse):
+    """AIDs that a PPSE's FCI lists, by application priority (87), lower first. May be empty."""
+    found = []
+    listed = tlv.find(ppse, 0x6F, 0xA5, 0xBF0C)
+    for tag, entry in tlv.parse(listed) if listed is not None else ():
+        if tag != 0x61 or len(found) == _MAX_CANDIDATES:
+            continue
+        aid = tlv.find(entry, 0x4F)
+        if aid is None or not 5 <= len(aid) <= 16:
+            continue
+        priority = tlv.find(entry, 0x87)
+        order = (priority[0] & 0x0F if priority else 0) or _NO_PRIORITY
+        found.append((order, len(found), bytes(aid)))
+    found.sort()
+    return [aid for _, _, aid in found]
+
+
+def _module(aid):
+    for module in MODULES:
+        if module.handles(aid):
+            return module
+    return None

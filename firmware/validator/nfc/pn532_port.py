@@ -1,0 +1,222 @@
+"""The dialog with a PN532 over its high speed UART: command, ACK, response (UM0701-02, 6.2.2).
+
+The rules that real chips, cables and clones taught are here, by quirk: ACK late or missing (Q02),
+answers before the ACK or left over from an aborted command (Q04, Q05), error frames (Q06), damaged
+frames (Q07), a command that is acknowledged and never answered (Q10).
+"""
+
+from validator.nfc import pn532_frame as frame
+from validator.nfc.reader import ReaderDead
+
+# How long to wait for each ACK before the same frame is sent again: the manual's 15 ms (UM0701-02
+# 6.2.2), then more patience, because slow bridges deliver an ACK up to 100 ms late (Q02).
+ACK_MS = (15, 30, 120)
+# A command that reaches the card: sending it twice may do it twice, so patience comes first.
+ACK_CARD_MS = (30, 120)
+ACK_ONCE_MS = (120,)
+ACK_FIRST_MS = (1500,)  # the first ACK after power-up behind a slow USB bridge (Q02)
+
+_CONFIRM_MS = 10  # after an abort: is the first answer the last one? (Q05)
+_DOUBT_MS = 50  # after an answer to something else: ask again for the right one
+_FRAME_MS = 300  # an answer begun in time may end so much later: a longest frame at 9600 baud
+_GAP_MS = 20  # silence inside a frame: bytes were lost. A byte takes 0.1 ms at 115200 baud
+_QUIET_MS = 5  # on top of the time between a frame and its repetition
+_REFUSALS = 2  # error frames answered by the same frame again, at most (Q06)
+_NACKS = 3  # damaged responses asked for again, at most (Q07)
+_ABORT_MS = 2  # a host's ACK ends the running command; its answer may be on the way (Q05)
+# 55 55 and zeros wake the UART of a chip in low-VBat or power-down mode (UM0701-02 7.2.11, Q01).
+_WAKE_UP = b"\x55\x55" + bytes(14)
+_WAKE_MS = 2  # oscillator start-up
+
+
+class Silent(ReaderDead):
+    """The chip took the command and did not answer in time; it was aborted."""
+
+    def __init__(self):
+        super().__init__("silent")
+
+
+class Port:
+    """One command at a time. `serial` and `clock` are as in `validator.hal`.
+
+    `tx[frame.PARAMETERS:]` takes a command's parameters before `command`; afterwards
+    `rx[:n]` has the answer's bytes behind the response code, until the next command.
+    """
+
+    def __init__(self, serial, clock):
+        self.serial = serial
+        self.clock = clock
+        self.baud = 115200
+        self.tx = memoryview(bytearray(frame.BUFFER))
+        self._parser = frame.Parser()
+        self.rx = self._parser.view[2:]
+        self._in = memoryview(bytearray(288))  # a longest frame, its preamble and an ACK
+        self._at = 0
+        self._end = 0
+        self._running = False  # a command was begun and has neither ended nor been aborted
+        self._suspect = False  # an answer to an earlier command may still come
+        self._quiet_ms = 0  # how long after `_quiet_from` an answer to a repeated frame may come
+        self._quiet_from = 0
+        self.stats = {"resent": 0, "nacked": 0, "aborted": 0, "stale": 0, "syntax": 0}
+
+    def set_baud(self, baud):
+        self.serial.set_baud(baud)
+        self.baud = baud
+
+    async def wake(self):
+        self.serial.write(_WAKE_UP)
+        await self.clock.sleep_ms(_WAKE_MS)
+
+    async def command(self, code, n, timeout_ms, ack_ms=ACK_MS):
+        """Send command `code` with `n` bytes of parameters; returns the answer's byte count.
+
+        `timeout_ms` counts from the ACK. Raises ReaderDead ("no_ack", "syntax", "checksum"), or
+        its subclass Silent. A task cancelled in here leaves a port that aborts before it goes on.
+        """
+        await self._settle()
+        start, end = frame.seal(self.tx, code, n)
+        clock = self.clock
+        self._running = True
+        reason = "no_ack"
+        confirm_ms = _CONFIRM_MS if self._suspect else 0
+        sent = attempt = refused = 0
+        first = last = clock.ticks_ms()
+        while attempt < len(ack_ms):
+            last = clock.ticks_ms()
+            sent += 1
+            self.serial.drain()
+            self._at = self._end = 0
+            self._parser.reset()
+            self.serial.write(self.tx[start:end])
+            # The 15 ms begin when the last bit is out; write() returns before that.
+            sending_ms = (end - start) * 10000 // self.baud + 1
+            event = await self._acknowledge(code, ack_ms[attempt] + sending_ms)
+            if event == frame.ACK:
+                event = await self._answer(code, timeout_ms, confirm_ms)
+                if event == frame.NONE:
+                    await self.abort()
+                    raise Silent()
+            if event in (frame.FRAME, frame.BAD):
+                break
+            if event == frame.NONE:
+                attempt += 1
+                self._suspect = True
+            else:
+                # NACK or error frame: the chip refused the frame (Q06). It should not have been
+                # executed, but nobody vouches for that.
+                self.stats["syntax"] += 1
+                refused += 1
+                if refused > _REFUSALS or len(ack_ms) == 1:
+                    reason = "syntax"
+                    break
+        if sent > 1:
+            # If the ACK was late instead of lost, the repeated frames are still to be answered.
+            self.stats["resent"] += sent - 1
+            self._quiet_from = clock.ticks_ms()
+            self._quiet_ms = clock.diff(last, first) + _QUIET_MS
+        self._running = False
+        if event == frame.FRAME:
+            return self._parser.length - 2
+        if event == frame.BAD:
+            await self.abort()
+            raise ReaderDead("checksum")
+        raise ReaderDead(reason)
+
+    async def _settle(self):
+        """Before a command: end what an interrupted or repeated one left running (Q02, Q05)."""
+        if self._quiet_ms:
+            clock = self.clock
+            left = self._quiet_ms - clock.diff(clock.ticks_ms(), self._quiet_from)
+            self._quiet_ms = 0
+            self._running = True
+            if left > 0:
+                await clock.sleep_ms(left)
+        if self._running:
+            await self.abort()
+
+    async def abort(self):
+        """End a running command by an ACK (UM0701-02 6.2.1.3) and distrust what still comes."""
+        self.stats["aborted"] += 1
+        self._suspect = True
+        self.serial.write(frame.ACK_FRAME)
+        await self.clock.sleep_ms(_ABORT_MS)
+        self.serial.drain()
+        self._running = False
+
+    async def _acknowledge(self, code, timeout_ms):
+        """ACK, NACK or ERROR as received; FRAME if the answer came first; NONE for silence."""
+        answered = frame.NONE
+        start = self.clock.ticks_ms()
+        while True:
+            event = await self._next(start, timeout_ms)
+            if event == frame.NONE:
+                return answered
+            if event == frame.ACK:
+                if not answered:
+                    self._suspect = False
+                return answered or frame.ACK
+            if event in (frame.NACK, frame.ERROR):
+                return event
+            if event == frame.FRAME:
+                # Before the ACK: a driver that swaps two bursts (Q04), or, after an abort or a
+                # repeated frame, an answer to what was asked before (Q05).
+                if self._suspect or self._parser.view[1] != code + 1:
+                    self.stats["stale"] += 1
+                else:
+                    answered = frame.FRAME
+
+    async def _answer(self, code, timeout_ms, confirm_ms):
+        """FRAME, ERROR, NONE for silence, or BAD when damaged more often than is put up with."""
+        clock = self.clock
+        start = clock.ticks_ms()
+        limit_ms = timeout_ms
+        nacks = 0
+        answered = False
+        while True:
+            event = await self._next(start, limit_ms)
+            if event == frame.FRAME and self._parser.view[1] == code + 1:
+                # If another one follows at its heels, this one was left over (Q05).
+                answered = True
+                start = clock.ticks_ms()
+                limit_ms = confirm_ms
+                continue
+            if event == frame.FRAME:
+                self.stats["stale"] += 1
+                answered = False
+                if nacks < _NACKS:
+                    limit_ms = min(timeout_ms, clock.diff(clock.ticks_ms(), start) + _DOUBT_MS)
+                continue
+            if event == frame.NONE and answered:
+                return frame.FRAME
+            if event == frame.BAD or (event == frame.NONE and limit_ms < timeout_ms):
+                if nacks == _NACKS:
+                    return frame.BAD
+                nacks += 1
+                self.stats["nacked"] += 1
+                answered = False
+                limit_ms = timeout_ms
+                self.serial.write(frame.NACK_FRAME)
+            elif event != frame.ACK and event != frame.NACK:
+                return event
+
+    async def _next(self, start, timeout_ms):
+        """The next event until `timeout_ms` after `start`, at least what is there already."""
+        parser = self._parser
+        clock = self.clock
+        while True:
+            while self._at < self._end:
+                self._at = parser.feed(self._in, self._at, self._end)
+                if parser.event:
+                    return parser.event
+            wait_ms = timeout_ms - clock.diff(clock.ticks_ms(), start)
+            if parser.inside():
+                wait_ms = _GAP_MS if wait_ms > -_FRAME_MS else 0
+            elif wait_ms <= 0 and not self.serial.any():
+                return frame.NONE
+            self._at = 0
+            self._end = await self.serial.readinto(self._in, max(wait_ms, 0))
+            if not self._end:
+                if not parser.inside():
+                    return frame.NONE
+                parser.reset()
+                return frame.BAD
