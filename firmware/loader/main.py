@@ -1,0 +1,3 @@
+import faretap_loader
+
+faretap_loader.main()
