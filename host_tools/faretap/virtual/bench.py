@@ -1,0 +1,157 @@
+"""A bench's hands: power, reset, cards and codes for a virtual validator, over its port.
+
+with BenchClient("rfc2217://127.0.0.1:4000") as bench:
+    bench.present("quickpass-debit")
+    bench.withdraw()
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import types
+import urllib.parse
+from typing import Any
+
+from .connection import GREETING
+
+
+class BenchError(Exception):
+    """The board refused, or is not there: one sentence."""
+
+
+class BenchClient:
+    """Blocking client of the bench protocol. `target`: a URL of any scheme, or `HOST:PORT`."""
+
+    def __init__(self, target: str, timeout: float = 10.0) -> None:
+        parts = urllib.parse.urlsplit(target if "//" in target else f"//{target}")
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or not port:
+            raise BenchError(f"{target!r} is no HOST:PORT of a virtual validator.")
+        self._where = f"{host}:{port}"
+        self._timeout = timeout
+        self._number = 0
+        self._buffer = b""
+        self._events: list[dict[str, Any]] = []
+        try:
+            self._socket = socket.create_connection((host, port), timeout)
+        except OSError as e:
+            raise BenchError(
+                f"There is no virtual validator at {self._where} ({e.strerror or e})."
+            ) from None
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.sendall(GREETING)
+            hello = self._message(time.monotonic() + timeout)
+        except OSError as e:
+            self.close()
+            raise BenchError(
+                f"{self._where} answers, but not as a virtual validator ({e})."
+            ) from None
+        except BenchError:
+            self.close()
+            raise
+        if "hello" not in hello:
+            self.close()
+            raise BenchError(f"{self._where} answers, but is no virtual validator.")
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> BenchClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def call(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Do something and return the answer without its frame. Raises BenchError."""
+        self._number += 1
+        request = {"id": self._number, "do": do, **arguments}
+        deadline = time.monotonic() + self._timeout
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            while True:
+                answer = self._message(deadline)
+                if "event" in answer:
+                    self._events.append(answer)
+                elif answer.get("id") == self._number:
+                    break
+        except OSError as e:
+            raise BenchError(
+                f"The virtual validator at {self._where} did not answer {do!r} ({e})."
+            ) from None
+        if not answer.get("ok"):
+            raise BenchError(str(answer.get("error", "The board refused.")))
+        return {k: v for k, v in answer.items() if k not in ("id", "ok")}
+
+    def event(self, timeout: float) -> dict[str, Any] | None:
+        """The next event after `watch`, or None if there is none within `timeout` seconds."""
+        if self._events:
+            return self._events.pop(0)
+        try:
+            return self._message(time.monotonic() + timeout)
+        except TimeoutError:
+            return None
+        except OSError as e:
+            raise BenchError(f"The virtual validator at {self._where} is gone ({e}).") from None
+
+    def status(self) -> dict[str, Any]:
+        return self.call("status")
+
+    def power(self, on: bool) -> None:
+        self.call("power", on=on)
+
+    def cycle(self) -> None:
+        """Power off and on again."""
+        self.call("power", cycle=True)
+
+    def reset(self) -> None:
+        self.call("reset")
+
+    def present(self, card: str, **options: Any) -> None:
+        """Hold a simulated card to the reader (`faretap.sim.cards.names()`)."""
+        self.call("present", card=card, options=options)
+
+    def withdraw(self) -> None:
+        self.call("withdraw")
+
+    def scan(self, code: bytes | str, hold: float = 0.0) -> bool:
+        """Hold a code to the scan engine for `hold` seconds: its bytes, or the name of a known
+        one (`faretap.sim.codes.names()`). True if the engine read it at once."""
+        what = {"code": code} if isinstance(code, str) else {"hex": code.hex()}
+        return bool(self.call("scan", hold=hold, **what)["read"])
+
+    def fault(self, name: str, **settings: Any) -> None:
+        self.call("fault", q=name, **settings)
+
+    def pins(self) -> dict[str, Any]:
+        return self.call("pins")
+
+    def watch(self, on: bool = True) -> None:
+        self.call("watch", on=on)
+
+    def _message(self, deadline: float) -> dict[str, Any]:
+        while b"\n" not in self._buffer:
+            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+            data = self._socket.recv(65536)
+            if not data:
+                raise BenchError(f"The virtual validator at {self._where} hung up.")
+            self._buffer += data
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            raise BenchError(f"{self._where} answers, but is no virtual validator.")
+        return message

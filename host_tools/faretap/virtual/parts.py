@@ -1,0 +1,47 @@
+"""The parts soldered to the virtual board, found when they are needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faretap.sim.part import SerialPart
+
+
+class Refused(Exception):
+    """What the bench is told instead of an answer: one sentence."""
+
+
+def default_parts() -> dict[int, SerialPart]:
+    """The reader chip on UART1, the scan engine on UART2; the board's wires do the pacing."""
+    from faretap.sim.chips.gm65 import Gm65
+    from faretap.sim.chips.pn532 import Pn532
+
+    return {1: Pn532(paced=False), 2: Gm65(paced=False)}
+
+
+def card(name: str, options: dict[str, Any]) -> Any:
+    """A card model by name; Refused names those that there are."""
+    from faretap.sim import cards
+
+    try:
+        return cards.make(name, **options)
+    except ValueError as e:
+        raise Refused(f"There is {e}." if str(e).startswith("no ") else f"{e}.") from None
+
+
+def code(name: str) -> bytes:
+    """The bytes of a known code by name; Refused names those that there are."""
+    from faretap.sim import codes
+
+    try:
+        return codes.make(name)
+    except ValueError as e:
+        raise Refused(f"There is {e}.") from None
+
+
+def with_method(parts: dict[int, SerialPart], method: str, what: str) -> Any:
+    """The part that has `method`; Refused says that the board has no such part."""
+    for part in parts.values():
+        if hasattr(part, method):
+            return part
+    raise Refused(f"This board has no {what}.")
