@@ -1,0 +1,289 @@
+"""One pass over a board's flash: MicroPython, partition table, loader, application.
+
+Only what differs is written, found by checksums that the chip computes. NVS, configuration, lists
+and journal are never touched, unless all is erased on request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import serial
+from esp_pylib.errors import FatalError
+from esptool.cmds import (
+    attach_flash,
+    detect_chip,
+    detect_flash_size,
+    reset_chip,
+    run_stub,
+    write_flash,
+)
+from esptool.util import flash_size_bytes
+
+from faretap import boards
+from faretap.boards import Board
+from faretap.errors import PortError
+from faretap.flash.differences import Run, differences, unwritten
+from faretap.flash.errors import FlashError, on_connect, on_write
+from faretap.flash.port import open_for_flashing
+from faretap.flash.quiet import quiet
+from faretap.image.cache import cache_dir
+from faretap.image.whole import Pieces, build_pieces
+
+ROM_BAUD = 115200
+FAST_BAUD = 460800
+_ATTEMPTS = 4  # esptool has four ways to reset a chip into its ROM loader: each once
+_WORTH_A_FAST_LINE = 64 * 1024  # bytes; changing the rate costs up to 0.2 s on a remote port
+
+Progress = Callable[[str, int, int], None]
+_FAILURES = (FatalError, serial.SerialException, OSError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class PieceReport:
+    """A piece at flash address `offset`, and how many of its `size` bytes were written."""
+
+    name: str
+    offset: int
+    size: int
+    written: int
+
+
+@dataclass
+class FlashReport:
+    """What was done. Times in seconds; `hello` is what `wait_hello` returned."""
+
+    port: str
+    board: str
+    chip: str
+    mac: str
+    flash_size: int
+    micropython: str
+    micropython_sha256: str
+    app_version: str
+    app_id: str
+    erased: bool
+    pieces: list[PieceReport] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    hello: Any = None
+
+    @property
+    def written(self) -> int:
+        """Bytes that were written; 0 if the validator had it all."""
+        return sum(piece.written for piece in self.pieces)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "written": self.written}
+
+
+def flash(
+    port: str,
+    board: Board | str,
+    micropython: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+    erase: bool = False,
+    wait_hello: Callable[[str], Any] | None = None,
+    baud: int = FAST_BAUD,
+    pieces: Pieces | None = None,
+    log: Path | None = None,
+) -> FlashReport:
+    """Bring the board at `port` to the current images, and start it.
+
+    `micropython` is the official .bin (see `image.micropython.obtain`). `progress(what, done,
+    total)` gets what is going on and bytes of the whole. `erase` clears all of the flash first,
+    records and configuration included. `wait_hello(port)` is called once the board was reset and
+    the port is free again. `pieces` are images built before, as for a rack of equal boards. `log`
+    (JSON lines; default: in the cache folder) gets the report.
+
+    Raises FlashError, PortError, ImageError, BoardError: one sentence and the next step.
+    """
+    clock = _Stopwatch()
+    if isinstance(board, str):
+        board = boards.load(board)
+    progress("building", 0, 0)
+    wanted = pieces or build_pieces(board, micropython)
+    clock.lap("build")
+    bar = _Bar(progress)
+    with quiet(bar.moved):
+        progress("connecting", 0, 0)
+        with _connected(port, board) as esp:
+            clock.lap("connect")
+            report = _write(esp, port, board, wanted, erase, baud, bar, clock)
+    progress("starting", report.written, report.written)
+    clock.lap("reset")
+    if wait_hello:
+        report.hello = wait_hello(port)
+        clock.lap("hello")
+    report.seconds = clock.laps
+    _note(report, log)
+    return report
+
+
+@contextlib.contextmanager
+def _connected(port: str, board: Board) -> Iterator[Any]:
+    """The running flasher stub of the right kind of chip, at the ROM's baud rate."""
+    device = open_for_flashing(port, ROM_BAUD)
+    try:
+        try:
+            esp = detect_chip(device, ROM_BAUD, connect_attempts=_ATTEMPTS)
+        except _FAILURES as e:
+            raise on_connect(port, e) from e
+        if board.facts.label != esp.CHIP_NAME:
+            fitting = [n for n in boards.names() if boards.load(n).facts.label == esp.CHIP_NAME]
+            with contextlib.suppress(*_FAILURES):
+                reset_chip(esp)
+            raise FlashError(
+                f"The chip at {port} is an {esp.CHIP_NAME}, and {board.name} has an "
+                f"{board.facts.label}.",
+                f"Take --board {' or '.join(fitting)}." if fitting else "Take another board.",
+            )
+        try:
+            if esp.secure_download_mode or esp.get_flash_encryption_enabled():
+                raise FlashError(
+                    f"The chip at {port} is locked (secure download or flash encryption).",
+                    "Only who locked it can write it.",
+                )
+            esp = run_stub(esp)
+        except _FAILURES as e:
+            raise on_connect(port, e) from e
+        yield esp
+    finally:
+        with contextlib.suppress(*_FAILURES):
+            device.close()
+
+
+def _write(
+    esp: Any,
+    port: str,
+    board: Board,
+    wanted: Pieces,
+    erase: bool,
+    baud: int,
+    bar: _Bar,
+    clock: _Stopwatch,
+) -> FlashReport:
+    try:
+        # A second reset in the middle would leave the chip in its program, not in the ROM loader.
+        esp.WRITE_FLASH_ATTEMPTS = 1
+        attach_flash(esp)
+        size = _flash_size(esp, port, board)
+        report = FlashReport(
+            port=port,
+            board=board.name,
+            chip=str(esp.get_chip_description()),
+            mac=":".join(f"{b:02x}" for b in esp.read_mac("BASE_MAC")),
+            flash_size=size,
+            micropython=wanted.micropython.version,
+            micropython_sha256=wanted.micropython.sha256,
+            app_version=str(wanted.app.manifest["version"]),
+            app_id=wanted.app.id,
+            erased=erase,
+        )
+        runs: list[Run] = []
+        if erase:
+            bar.say("erasing")
+            esp.erase_flash()
+        for piece in wanted.pieces:
+            bar.say(f"comparing {piece.name}")
+            if erase:
+                changed = unwritten(piece.offset, piece.data)
+            else:
+                changed = differences(piece.offset, piece.data, esp.flash_md5sum)
+            done = sum(len(data) for _, data in changed)
+            report.pieces.append(PieceReport(piece.name, piece.offset, len(piece.data), done))
+            runs += changed
+        clock.lap("erase" if erase else "compare")
+        if runs:
+            if report.written >= _WORTH_A_FAST_LINE and baud > ROM_BAUD and _has_rate(port):
+                esp.change_baud(baud)
+            bar.start(runs)
+            write_flash(esp, runs)
+            clock.lap("write")
+        reset_chip(esp)
+        return report
+    except _FAILURES as e:
+        if isinstance(e, (FlashError, PortError)):
+            raise
+        raise on_write(port, e, bar.done, bar.total) from e
+
+
+def _flash_size(esp: Any, port: str, board: Board) -> int:
+    named = detect_flash_size(esp)
+    if named is None:
+        raise FlashError(
+            f"The flash chip at {port} does not say how large it is.",
+            "Check that nothing else hangs on the flash's pins; replace the module if it stays.",
+        )
+    size = int(flash_size_bytes(named))
+    if size < board.flash_size:
+        raise FlashError(
+            f"The chip at {port} has {size >> 20} MB of flash, and {board.name} needs "
+            f"{board.flash_size >> 20} MB.",
+            "Take a module with more, or the --board for this one.",
+        )
+    esp.flash_set_parameters(size)
+    return size
+
+
+def _has_rate(port: str) -> bool:
+    return not port.startswith("socket://")
+
+
+def _note(report: FlashReport, log: Path | None) -> None:
+    """Add a line to the flash log; a full disk must not spoil a good flash."""
+    path = log or cache_dir() / "flash.jsonl"
+    entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **report.as_dict()}
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as f:
+            f.write(json.dumps(entry, default=str) + "\n")
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
+
+
+class _Bar:
+    """esptool's bar for each run, as one bar over all runs, in bytes of flash."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._ends: list[tuple[int, int]] = []
+        self._run = 0
+        self.done = 0
+        self.total = 0
+
+    def say(self, what: str) -> None:
+        self._progress(what, 0, 0)
+
+    def start(self, runs: list[Run]) -> None:
+        self._ends, at = [], 0
+        for _, data in runs:
+            self._ends.append((at, at + len(data)))
+            at += len(data)
+        self.total = at
+        self._progress("writing", 0, at)
+
+    def moved(self, current: int, total: int) -> None:
+        """esptool sent `current` of the `total` (compressed) bytes of its current run."""
+        if self._run >= len(self._ends):
+            return
+        start, end = self._ends[self._run]
+        self.done = start + (end - start) * current // max(total, 1)
+        if current >= total:
+            self.done = end
+            self._run += 1
+        self._progress("writing", self.done, self.total)

@@ -1,0 +1,76 @@
+"""The port as esptool uses it: opened without moving a line, quick where it is remote."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Any
+
+import serial
+import serial.rfc2217
+
+from faretap.flash.errors import FlashError, on_connect
+from faretap.link.port import open_port
+
+
+class RemotePort(serial.rfc2217.Serial):  # type: ignore[misc]
+    """An RFC 2217 port that asks the far end only for what the far end has to do.
+
+    pyserial has every setting confirmed again, which takes 0.1 s, when a time-out changes or a
+    rate is set that stands already; esptool does the one around many commands and the other with
+    each of its objects.
+    """
+
+    @property
+    def timeout(self) -> float | None:
+        return self._timeout  # type: ignore[no-any-return]
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._timeout = seconds
+
+    @property
+    def write_timeout(self) -> None:
+        """RFC 2217 has none."""
+        return
+
+    @write_timeout.setter
+    def write_timeout(self, seconds: float | None) -> None:
+        self._write_timeout = None
+
+    @property
+    def baudrate(self) -> int:
+        return self._baudrate  # type: ignore[no-any-return]
+
+    @baudrate.setter
+    def baudrate(self, baud: int) -> None:
+        if not (self.is_open and baud == self._baudrate):
+            serial.rfc2217.Serial.baudrate.fset(self, baud)
+
+
+def open_for_flashing(port: str, baud: int) -> Any:
+    """An open pyserial port with DTR and RTS released. Raises PortError or FlashError."""
+    if not port.startswith("rfc2217://"):
+        return open_port(port, baud)
+    device = RemotePort(baudrate=baud)
+    try:
+        device.port = port
+        device.dtr = False
+        device.rts = False
+        device.open()
+    except (serial.SerialException, OSError, ValueError) as e:
+        raise _refused(port, e) from e
+    return device
+
+
+def _refused(port: str, e: Exception) -> FlashError:
+    """Why `port` did not open; raises PortError where opening it plainly knows a better reason."""
+    text = str(e)
+    if re.search(r"refused|unreachable|resolve|known|timed out|expected a string", text, re.I):
+        with contextlib.suppress(serial.SerialException, OSError, NotImplementedError):
+            open_port(port).close()
+        return on_connect(port, e)
+    return FlashError(
+        f"The port {port} is in use by another program, or is no RFC 2217 port.",
+        "Close what uses it (a monitor, a test run) and try again.",
+    )

@@ -1,0 +1,98 @@
+"""The application image: what stands in a slot, app_a or app_b.
+
+A littlefs with /validator/**.mpy, /devices.json (the board's) and /manifest.json:
+{format, board, chip, version, min_micropython, files: {path: SHA-256}, id}. The id is the first
+16 hex digits of the SHA-256 over the list of files, so two images with the same id are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from faretap.boards import Board
+from faretap.image import filesystem, sources
+from faretap.image.compiler import compile_all
+from faretap.image.errors import ImageError
+from validator.version import VERSION
+
+FORMAT = 1
+MIN_MICROPYTHON = "1.24"
+
+
+@dataclass(frozen=True)
+class AppImage:
+    """`data` is the slot's whole content; `files` are the files in it, the manifest included."""
+
+    data: bytes
+    manifest: dict[str, Any]
+    files: dict[str, bytes]
+
+    @property
+    def id(self) -> str:
+        return str(self.manifest["id"])
+
+    @property
+    def version(self) -> str:
+        return str(self.manifest["version"])
+
+
+def build_app(
+    board: Board,
+    source: Mapping[str, bytes] | None = None,
+    version: str = VERSION,
+    size: int | None = None,
+) -> AppImage:
+    """Compile the application for `board`. The same source gives the same bytes.
+
+    `source` ("validator/x.py" -> text) replaces the installed application, `size` (bytes) the
+    slot's. Raises ImageError, one sentence with file and line, for source that does not compile.
+    """
+    compiled = compile_all(sources.application() if source is None else source, board.arch)
+    files = {name.removesuffix(".py") + ".mpy": code for name, code in compiled.items()}
+    files["devices.json"] = board.devices_json
+    manifest = make_manifest(board, files, version)
+    files["manifest.json"] = _json(manifest)
+    slot = board.partitions["app_a"].size if size is None else size
+    data = filesystem.pack(files, slot, filesystem.SLOT_BLOCK, f"application for {board.name}")
+    return AppImage(data, manifest, files)
+
+
+def make_manifest(board: Board, files: Mapping[str, bytes], version: str) -> dict[str, Any]:
+    """The manifest of `files` (path -> content, without the manifest itself)."""
+    hashes = {path: hashlib.sha256(files[path]).hexdigest() for path in sorted(files)}
+    listing = "".join(f"{digest}  {path}\n" for path, digest in hashes.items())
+    head = f"{FORMAT} {board.name} {board.chip} {version} {MIN_MICROPYTHON}\n"
+    return {
+        "format": FORMAT,
+        "board": board.name,
+        "chip": board.chip,
+        "version": version,
+        "min_micropython": MIN_MICROPYTHON,
+        "files": hashes,
+        "id": hashlib.sha256((head + listing).encode()).hexdigest()[:16],
+    }
+
+
+def read_app(data: bytes) -> AppImage:
+    """Read an application image back, and check every file of it. Raises ImageError."""
+    files = filesystem.unpack(data, filesystem.SLOT_BLOCK)
+    try:
+        manifest = json.loads(files["manifest.json"])
+        hashes = dict(manifest["files"])
+        manifest["id"], manifest["version"], manifest["board"]
+    except (KeyError, ValueError, TypeError) as e:
+        raise ImageError(f"The application image has no usable manifest ({e}).") from e
+    for path, digest in hashes.items():
+        if path not in files:
+            raise ImageError(f"The application image lacks {path}.")
+        if hashlib.sha256(files[path]).hexdigest() != digest:
+            raise ImageError(f"The application image is damaged: {path} is not what it should be.")
+    return AppImage(data, manifest, files)
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, sort_keys=True, separators=(",", ":")) + "\n").encode()
