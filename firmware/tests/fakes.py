@@ -50,10 +50,14 @@ class FakeSerial:
         self.written = []
         self.baud = 115200
         self.dropped = 0
-        self._due = []  # [at_us, bytes], in order of arrival
+        self._due = []  # [at_us, bytes], by time of arrival
 
     def feed(self, data, delay_us=0):
-        self._due.append([self.clock.now_us + delay_us, bytes(data)])
+        at = self.clock.now_us + delay_us
+        i = len(self._due)
+        while i and self._due[i - 1][0] > at:
+            i -= 1
+        self._due.insert(i, [at, bytes(data)])
 
     def write(self, buf):
         data = bytes(buf)

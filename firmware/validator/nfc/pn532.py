@@ -126,6 +126,10 @@ class Pn532Reader(Pn532Chip):
         """
         if not self._tg:
             raise CardLost("not_listed")
+        if self._port.stray() and not self._fresh:
+            # The last answer was one from before, the right one came behind it (Q05).
+            self._half_open = True
+            raise CardLost("out_of_step")
         # The chip may have executed a command whose ACK got lost. Only what a card may do twice
         # without harm is sent twice.
         repeatable = 1 < len(apdu) <= self._max_data and apdu[1] in _REPEATABLE

@@ -26,6 +26,7 @@ _NACKS = 3  # damaged responses asked for again, at most (Q07)
 _ABORT_MS = 2  # a host's ACK ends the running command; its answer may be on the way (Q05)
 # 55 55 and zeros wake the UART of a chip in low-VBat or power-down mode (UM0701-02 7.2.11, Q01).
 _WAKE_UP = b"\x55\x55" + bytes(14)
+_SHORTEST = 9  # bytes of a response frame with a status byte and without postamble
 _WAKE_MS = 2  # oscillator start-up
 
 
@@ -133,6 +134,16 @@ class Port:
                 await clock.sleep_ms(left)
         if self._running:
             await self.abort()
+
+    def stray(self):
+        """True if a whole frame came unasked since the last command: its answer was left over.
+
+        Nothing is strange about it after an abort or a repeated frame. What came is dropped.
+        """
+        expected = self._suspect or self._running or self._quiet_ms
+        n = self._end - self._at + self.serial.drain()
+        self._at = self._end = 0
+        return n >= _SHORTEST and not expected
 
     async def abort(self):
         """End a running command by an ACK (UM0701-02 6.2.1.3) and distrust what still comes."""

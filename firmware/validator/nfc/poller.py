@@ -28,23 +28,22 @@ _BACK_OFF_MAX_MS = 5000
 _COOL_DOWN_MS = 2000  # before the first attempt, if the chip protects itself (Q34)
 
 _PRESENCE_MS = 100  # between two looks at a card that is to leave
-_GRACE_MS = (
-    300  # absent for so long, and in two looks: it left. One silent poll is not enough (Q21)
-)
+# Absent for so long: it left. One silent look is not enough (Q21).
+_GRACE_MS = 300
 _REMOVAL_MS = 3000  # `finish` waits so long at most; `next` goes on waiting
 
 _REACTIVATE_MS = 600  # a phone that changes its applet is back in the field after so long (Q31)
 _REACTIVATE_STEP_MS = 20
 _FIELD_OFF_MS = 6  # EMVCo reset: at least 5.1 ms (Q33)
 
-# state -> {event: next state}. None: back to the state that the fault came from.
+# state -> {event: next state}. "": back to the state that the fault came from.
 _STATES = {
     "idle": {"start": "polling"},
     "polling": {"found": "activated", "fault": "fault", "stop": "idle"},
     "activated": {"exchange": "transaction", "finish": "removal"},
     "transaction": {"exchange": "transaction", "finish": "removal"},
     "removal": {"gone": "idle", "fault": "fault"},
-    "fault": {"recovered": None},
+    "fault": {"recovered": ""},
 }
 
 
@@ -171,7 +170,7 @@ class Poller:
         clock = self._clock
         grace_ms = getattr(self._reader, "removal_grace_ms", _GRACE_MS)
         start = clock.ticks_ms()
-        absent = 0
+        absent = False
         since = start
         while True:
             try:
@@ -184,12 +183,12 @@ class Poller:
                 there = False
             now = clock.ticks_ms()
             if there:
-                absent = 0
+                absent = False
             else:
                 if not absent:
+                    absent = True
                     since = now
-                absent += 1
-                if not grace_ms or (absent > 1 and clock.diff(now, since) >= grace_ms):
+                if clock.diff(now, since) >= grace_ms:
                     self._go("gone")
                     return True
             if limit_ms is not None and clock.diff(now, start) >= limit_ms:

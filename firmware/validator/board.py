@@ -1,0 +1,115 @@
+"""Wiring: which object stands for which device of devices.json. The only module but the drivers
+of the loader that knows `machine` and `esp32`."""
+
+import select
+import sys
+
+import esp32
+import machine
+import micropython
+
+from validator.hal import Serial
+from validator.link.console import Console
+from validator.store.flash import PartitionFlash
+
+_RESET_CAUSES = {
+    machine.PWRON_RESET: "power",
+    machine.HARD_RESET: "reset",
+    machine.WDT_RESET: "watchdog",
+    machine.DEEPSLEEP_RESET: "deep sleep",
+    machine.SOFT_RESET: "soft reset",
+}
+
+
+class Board:
+    """The devices of one board. `devices` is the content of devices.json."""
+
+    def __init__(self, devices, clock):
+        self.devices = devices
+        self.name = devices["board"]
+        self.chip = devices["chip"]
+        self._clock = clock
+        # Captured now: a later import may take the machine through a soft reset.
+        self.reset_cause = _RESET_CAUSES.get(machine.reset_cause(), "other")
+
+    def unique_id(self):
+        return machine.unique_id().hex()
+
+    def reset(self):
+        machine.reset()
+
+    def console(self):
+        """UART0 or native USB, with all 256 byte values let through."""
+        micropython.kbd_intr(-1)
+        poller = select.poll()
+        poller.register(sys.stdin, select.POLLIN)
+
+        def waiting():
+            for _ in poller.ipoll(0) if hasattr(poller, "ipoll") else poller.poll(0):
+                return True
+            return False
+
+        link = self.devices["link"]
+        set_rate = None
+        if not link.get("usb"):
+
+            def set_rate(baud):
+                try:
+                    machine.UART(link.get("uart", 0), baudrate=baud)
+                except OSError:
+                    # The rate is set by then: the console's UART has no driver whose input buffer
+                    # could be flushed, which is the last thing that the constructor does.
+                    pass
+
+        return Console(sys.stdin.buffer, sys.stdout.buffer, waiting, set_rate)
+
+    def serial(self, device):
+        """The UART of "reader" or "scanner", as `hal.Serial`; None if it is not on a UART."""
+        d = self.devices.get(device)
+        if not d or "uart" not in d:
+            return None
+        uart = machine.UART(
+            d["uart"],
+            baudrate=d.get("baud", 115200),
+            tx=d.get("tx"),
+            rx=d.get("rx"),
+            # A whole extended PN532 frame, or a ride code, fits while the task is elsewhere.
+            rxbuf=1024,
+            txbuf=512,
+        )
+        return Serial(uart, self._clock)
+
+    def output(self, number, active_high=True):
+        """An output pin that is off."""
+        return machine.Pin(number, machine.Pin.OUT, value=0 if active_high else 1)
+
+    def reader_reset_pin(self):
+        pin = (self.devices.get("reader") or {}).get("reset")
+        if pin is None:
+            return None
+        return machine.Pin(pin, machine.Pin.OUT, value=1)
+
+    def i2c(self):
+        """The display's bus, or None."""
+        d = self.devices.get("display")
+        if not d or d.get("chip") != "ssd1306":
+            return None
+        return machine.I2C(
+            d.get("i2c", 0), scl=machine.Pin(d["scl"]), sda=machine.Pin(d["sda"]), freq=400000
+        )
+
+    def pwm(self, number, freq):
+        return machine.PWM(machine.Pin(number), freq=freq, duty_u16=0)
+
+    def flash(self, label):
+        """The raw flash partition of that name; OSError if the table has none."""
+        found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label=label)
+        if not found:
+            raise OSError("no partition " + label)
+        return PartitionFlash(found[0])
+
+    def nvs(self, namespace):
+        return esp32.NVS(namespace)
+
+    def watchdog(self, ms):
+        return machine.WDT(timeout=ms)

@@ -1,0 +1,219 @@
+"""The calls that a host can make. docs/link.md lists them; each returns what JSON can carry."""
+
+import asyncio
+import gc
+
+from validator.link import frame
+from validator.link.peer import REFUSED, RpcError
+from validator.store.wire import to_wire
+from validator.version import VERSION
+
+DEFAULT_BAUD = 115200
+_SILENCE_MS = 10000  # at a raised rate without a valid message: the host is gone, go back
+_TRIAL_MS = 1500  # the same just after the change
+_RECORDS_BYTES = 3000  # of record bodies in one answer: writing it holds up the tasks
+
+
+class Calls:
+    """Registers everything on the peer. `app` has clock, board, state, boot, journal, taps, log,
+    screen, reader status and scanner status."""
+
+    def __init__(self, app, peer, console):
+        self._app = app
+        self._peer = peer
+        self._console = console
+        self._baud = DEFAULT_BAUD
+        self._heard = app.clock.ticks_ms()
+        self._sink = [0, 0, 0]  # blocks, bytes, gaps
+        self._sink_next = None
+        peer.on_message = self._alive
+        peer.on_block = self._on_block
+        for name, function in (
+            ("ping", self.ping),
+            ("info", self.info),
+            ("reset", self.reset),
+            ("clock.set", self.clock_set),
+            ("screen", self.screen),
+            ("log.recent", self.log_recent),
+            ("link.baud", self.link_baud),
+            ("tap.link", self.tap_link),
+            ("scan.link", self.scan_link),
+            ("records.info", self.records_info),
+            ("records.read", self.records_read),
+            ("bench.sink", self.bench_sink),
+            ("bench.source", self.bench_source),
+        ):
+            peer.register(name, function)
+
+    # -- the validator itself ----------------------------------------------------------------
+
+    def ping(self, params):
+        return {"us": self._app.clock.ticks_us()}
+
+    def hello(self):
+        """What a start announces, and what `info` begins with."""
+        app = self._app
+        return {
+            "board": app.board.name,
+            "chip": app.board.chip,
+            "serial": app.board.unique_id(),
+            "version": VERSION,
+            "hash": app.boot.get("id", ""),
+            "slot": app.boot.get("slot", ""),
+            "micropython": app.micropython,
+            "life_cycle": app.state.life_cycle,
+            "mode": app.boot.get("mode", "app"),
+            "reset_cause": app.board.reset_cause,
+            "boots": app.state.boots,
+            "boot_ms": app.boot_ms,
+        }
+
+    def info(self, params):
+        app = self._app
+        gc.collect()
+        info = self.hello()
+        info["heap_free"] = gc.mem_free()
+        info["heap_used"] = gc.mem_alloc()
+        info["uptime_ms"] = app.uptime_ms()
+        info["clock"] = {"unix": app.clock.unix(), "trusted": app.clock.trusted}
+        info["reader"] = app.reader_status()
+        info["scanner"] = app.scanner_status()
+        info["display"] = app.display_status()
+        info["journal"] = app.journal.info() if app.journal else {"fault": app.journal_fault}
+        info["taps"] = app.taps.count
+        info["link"] = {
+            "baud": self._baud,
+            "baud_max": app.board.devices["link"].get("baud_max", DEFAULT_BAUD),
+            "window": frame.WINDOW,
+            "received": self._peer.received,
+            "damaged": self._peer.damaged,
+        }
+        return info
+
+    def reset(self, params):
+        asyncio.create_task(self._reset_soon())
+        return {}
+
+    async def _reset_soon(self):
+        await asyncio.sleep_ms(50)  # the answer leaves first
+        self._app.board.reset()
+
+    def clock_set(self, params):
+        seconds = params["unix"]
+        if not isinstance(seconds, int) or not 1700000000 <= seconds < 1 << 32:
+            raise RpcError(REFUSED, "a time of unix seconds between 2023 and 2106 is needed")
+        self._app.clock.set_unix(seconds)
+        return {"unix": self._app.clock.unix()}
+
+    def screen(self, params):
+        return self._app.ui.content()
+
+    def log_recent(self, params):
+        return self._app.log.recent()
+
+    # -- the rate ----------------------------------------------------------------------------
+
+    def link_baud(self, params):
+        baud = params["baud"]
+        if not self._console.can_change_rate:
+            raise RpcError(REFUSED, "this link has no baud rate")
+        top = self._app.board.devices["link"].get("baud_max", DEFAULT_BAUD)
+        if not isinstance(baud, int) or not 9600 <= baud <= top:
+            raise RpcError(REFUSED, "the rate must be between 9600 and %d baud" % top)
+        asyncio.create_task(self._change_rate(baud))
+        return {"baud": baud}
+
+    async def _change_rate(self, baud):
+        # The answer is some 80 bytes: let it leave at the old rate.
+        await asyncio.sleep_ms(5 + 1200000 // self._baud)
+        self._console.set_rate(baud)
+        self._baud = baud
+        clock = self._app.clock
+        self._heard = start = clock.ticks_ms()
+        patience = _TRIAL_MS
+        while self._baud == baud and baud != DEFAULT_BAUD:
+            await asyncio.sleep_ms(250)
+            if self._heard != start:
+                patience = _SILENCE_MS
+            if clock.diff(clock.ticks_ms(), self._heard) > patience:
+                self._console.set_rate(DEFAULT_BAUD)
+                self._baud = DEFAULT_BAUD
+                self._app.log.warning("link", "no host at %d baud" % baud)
+
+    def _alive(self):
+        self._heard = self._app.clock.ticks_ms()
+
+    # -- riders over the link ----------------------------------------------------------------
+
+    def _allow_injection(self):
+        if self._app.state.life_cycle == "service":
+            raise RpcError(REFUSED, "a validator in service takes no simulated riders")
+
+    async def tap_link(self, params):
+        """A card at the host: its APDUs go through calls of card.transceive."""
+        self._allow_injection()
+        return await self._app.tap_by_link(params)
+
+    async def scan_link(self, params):
+        self._allow_injection()
+        try:
+            code = bytes.fromhex(params["hex"])
+        except ValueError:
+            raise RpcError(REFUSED, "hex holds an odd number of digits or something else")
+        return await self._app.taps.code(code)
+
+    # -- records -----------------------------------------------------------------------------
+
+    def _journal(self):
+        if self._app.journal is None:
+            raise RpcError(REFUSED, "the journal does not work: " + self._app.journal_fault)
+        return self._app.journal
+
+    def records_info(self, params):
+        return self._journal().info()
+
+    def records_read(self, params):
+        """Up to `max` records from number `from` on; {"records": […], "next": number or null}."""
+        journal = self._journal()
+        first = params.get("from", 0)
+        most = params.get("max", 50)
+        out = []
+        size = 0
+        for entry in journal.read(first):
+            if len(out) >= most or size > _RECORDS_BYTES:
+                return {"records": out, "next": entry[0]}
+            wire = to_wire(entry)
+            size += len(wire["body"])
+            out.append(wire)
+        return {"records": out, "next": None}
+
+    # -- measuring ---------------------------------------------------------------------------
+
+    def _on_block(self, channel, sequence, payload):
+        if channel != 1:
+            return
+        sink = self._sink
+        if self._sink_next is not None and sequence != self._sink_next:
+            sink[2] += 1
+        self._sink_next = (sequence + 1) & 0xFF
+        sink[0] += 1
+        sink[1] += len(payload)
+
+    def bench_sink(self, params):
+        """Count blocks on channel 1; returns what was counted since the last call."""
+        blocks, size, gaps = self._sink
+        self._sink = [0, 0, 0]
+        self._sink_next = None
+        return {"blocks": blocks, "bytes": size, "gaps": gaps}
+
+    async def bench_source(self, params):
+        """Send `bytes` in blocks on channel 1."""
+        left = min(params.get("bytes", 65536), 1 << 22)
+        block = frame.encode_block(1, 0, bytes(512))
+        sent = 0
+        while left > 0:
+            self._console.write(block)
+            left -= 512
+            sent += 512
+            await asyncio.sleep_ms(0)
+        return {"bytes": sent}

@@ -1,0 +1,133 @@
+"""A tap as a transaction: select and read, verify, decide, commit, signal; each timed.
+
+One at a time, whichever way it came (reader, scan engine, link). The rider sees the outcome only
+after its record is durable; a record that cannot be written turns into "out of service", never
+into a ride that nobody knows of.
+"""
+
+import asyncio
+
+from validator.media import cards, codes
+from validator.media.phases import Phases
+from validator.media.result import Result
+from validator.store import record
+from validator.store.journal import JournalError
+from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
+
+
+class Taps:
+    """`on_done(summary)` hears of every finished tap; `test` marks the records of a validator that
+    is not in service; `journal` is None if there is none that works."""
+
+    def __init__(self, clock, journal, state, ui, log, on_done):
+        self._clock = clock
+        self._journal = journal
+        self._boots = state.boots
+        self._tokens = Tokens(state.token_key)
+        self._ui = ui
+        self._log = log
+        self._on_done = on_done
+        self._lock = asyncio.Lock()
+        self._phases = Phases(clock)
+        self.test = True
+        self.count = 0
+
+    async def card(self, card, detect_us=0):
+        """One presented card, as `validator.media.cards.run` takes it; returns the summary."""
+        async with self._lock:
+            phases = self._phases
+            phases.start()
+            if not self._room():
+                return self._turn_away()
+            result = await cards.run(card, self._clock, phases)
+            return self._finish(result, CARD_SCOPE, detect_us)
+
+    async def code(self, data, detect_us=0):
+        """One scanned code, as bytes."""
+        async with self._lock:
+            self._phases.start()
+            if not self._room():
+                return self._turn_away()
+            result = codes.run(data, self._clock, self._phases)
+            return self._finish(result, CODE_SCOPE, detect_us)
+
+    def _room(self):
+        return self._journal is not None and self._journal.has_room()
+
+    def _turn_away(self):
+        # Before the medium is touched: nothing was taken, so nothing needs a record.
+        reason = "out_of_service" if self._journal is None else "storage_full"
+        result = Result("", "declined", reason)
+        self._log.error("tap", "no room for a record: " + reason)
+        self._ui.result(result)
+        summary = _summary(result, None, self._phases, b"")
+        self._on_done(summary)
+        return summary
+
+    def _finish(self, result, scope, detect_us):
+        clock = self._clock
+        phases = self._phases
+        phases.mark("verify")
+        phases.add("detect", detect_us)
+        who = b""
+        if result.token_source is not None:
+            who = self._tokens.token(scope, result.token_source)
+            result.token_source = None
+        phases.mark("decide")
+        seq = None
+        try:
+            seq = self._journal.append(self._encode(result, who))
+        except (JournalError, OSError) as e:
+            self._log.error("journal", "a record could not be written: %r" % e)
+            result = Result(result.medium, "declined", "out_of_service")
+        phases.mark("commit")
+        self._ui.result(result)
+        phases.mark("signal")
+        self.count += 1
+        if seq is not None:
+            try:
+                self._journal.set_after(seq, phases.ms("commit"), phases.ms("signal"))
+            except (JournalError, OSError) as e:
+                self._log.warning("journal", "times of record %d not kept: %r" % (seq, e))
+        summary = _summary(result, seq, phases, who)
+        summary["at"] = clock.unix()
+        self._on_done(summary)
+        return summary
+
+    def _encode(self, result, who):
+        clock = self._clock
+        phases = self._phases
+        return record.encode(
+            {
+                "seq": self._journal.next_seq,
+                "test": self.test,
+                "clock_trusted": clock.trusted,
+                "time": clock.unix(),
+                "medium": result.medium,
+                "outcome": result.outcome,
+                "reason": result.reason,
+                "fare": 0,
+                "token": who,
+                "phases": phases.as_dict(),
+                "boot": self._boots,
+                "uptime": clock.ticks_ms() & 0xFFFFFFFF,
+                "evidence": result.evidence,
+            }
+        )
+
+
+def _summary(result, seq, phases, who):
+    """What the link tells of a tap. The masked number is for a person at the desk; it is in no
+    record."""
+    return {
+        "seq": seq,
+        "medium": result.medium,
+        "outcome": result.outcome,
+        "reason": result.reason,
+        "token": who.hex(),
+        "masked": result.masked,
+        "expiry": result.expiry,
+        "balance": result.balance,
+        "detail": result.detail,
+        "phases": phases.as_dict(),
+    }
