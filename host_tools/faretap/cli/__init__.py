@@ -1,0 +1,32 @@
+"""The command `faretap`."""
+
+from __future__ import annotations
+
+import sys
+
+# Each module adds its commands to `app`, in this order.
+from faretap.cli import virtual  # noqa: F401 isort: skip
+from faretap.cli import flashing  # noqa: F401 isort: skip
+from faretap.cli import inspect  # noqa: F401 isort: skip
+from faretap.cli import riders  # noqa: F401 isort: skip
+from faretap.cli import records  # noqa: F401 isort: skip
+from faretap.cli import bench  # noqa: F401 isort: skip
+from faretap.cli import demo  # noqa: F401 isort: skip
+from faretap.cli.common import app, debugging, fail
+from faretap.errors import FaretapError
+
+
+def main() -> None:
+    """Run the command line; a failure is one sentence and exit status 1."""
+    try:
+        app(standalone_mode=True)
+    except FaretapError as e:
+        if debugging():
+            raise
+        fail(str(e))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as e:
+        if debugging():
+            raise
+        fail(f"{type(e).__name__}: {e}. This is a fault of faretap; --debug shows where.")

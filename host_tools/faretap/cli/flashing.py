@@ -1,0 +1,114 @@
+"""faretap flash, boards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from faretap import boards
+from faretap.cli.common import Json, Port, app, err, out, print_json
+from faretap.errors import FaretapError
+from faretap.flash.flasher import FlashReport
+from faretap.flash.flasher import flash as write_all
+from faretap.session import connect
+
+
+@app.command()
+def flash(
+    port: Port,
+    board: Annotated[str, typer.Option(help="Name of the board; see `faretap boards`.")],
+    micropython: Annotated[
+        Path | None, typer.Option(help="Official MicroPython .bin for the board.")
+    ] = None,
+    erase: Annotated[
+        bool, typer.Option("--erase", help="Erase all first: records and configuration too.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Build and write everything, verify, start, and wait for the validator's hello."""
+    with flash_progress() as bar:
+        report = write_all(
+            port,
+            board,
+            micropython,
+            progress=bar,
+            erase=erase,
+            wait_hello=wait_hello,
+        )
+    if json:
+        print_json(report.as_dict())
+    else:
+        for line in flash_lines(report):
+            out.print(line, highlight=False)
+
+
+def wait_hello(port: str, seconds: float = 20.0) -> dict[str, Any]:
+    """What the freshly started validator says of itself."""
+    with connect(port, wait=seconds) as validator:
+        info: dict[str, Any] = validator.link.call("info")
+    if info.get("mode") == "safe":
+        raise FaretapError(
+            f"The validator at {port} started in safe mode: {info.get('why', 'no reason given')}.",
+            "Flash it again; if that does not help, flash with --erase.",
+        )
+    return info
+
+
+def flash_lines(report: FlashReport) -> list[str]:
+    """What a technician wants to know after flashing."""
+    seconds = sum(report.seconds.values())
+    if report.written:
+        first = f"wrote {report.written:,} bytes to {report.board} at {report.port}"
+    else:
+        first = f"{report.board} at {report.port} had everything already"
+    lines = [f"{first} in {seconds:.1f} s"]
+    for piece in report.pieces:
+        what = f"{piece.written:,} of {piece.size:,} bytes" if piece.written else "unchanged"
+        lines.append(f"  {piece.name:16} 0x{piece.offset:06x}  {what}")
+    lines.append(f"  MicroPython {report.micropython}, sha256 {report.micropython_sha256}")
+    if report.hello:
+        hello = report.hello
+        lines.append(
+            f"running: {hello['board']} {hello['version']} ({hello['hash']}), "
+            f"slot {hello['slot']}, serial {hello['serial']}"
+        )
+    return lines
+
+
+class flash_progress:  # noqa: N801 - used as a function
+    """One bar for all of the flashing, on stderr."""
+
+    def __enter__(self) -> flash_progress:
+        self._bar = Progress(
+            TextColumn("{task.description:26}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+        )
+        self._task = self._bar.add_task("connecting", total=None)
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self._bar.update(self._task, description=what, completed=done, total=total or None)
+
+
+@app.command(name="boards")
+def list_boards(json: Json = False) -> None:
+    """The boards that ship."""
+    found = [boards.load(name) for name in boards.names()]
+    if json:
+        print_json(
+            [{"name": b.name, "chip": b.chip, "flash_mb": b.flash_size >> 20} for b in found]
+        )
+        return
+    for b in found:
+        out.print(f"{b.name:16} {b.facts.label:10} {b.flash_size >> 20} MB", highlight=False)

@@ -1,0 +1,150 @@
+"""faretap info, log, screen, reset."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.panel import Panel
+from rich.table import Table
+
+from faretap.cli.common import Json, Port, app, out, print_json, say
+from faretap.session import connect
+
+
+@app.command()
+def info(port: Port, json: Json = False) -> None:
+    """Who the validator is, what it runs, and how it is."""
+    with connect(port) as validator:
+        data = validator.link.call("info")
+    if json:
+        print_json(data)
+        return
+    table = Table(show_header=False, box=None)
+    for key, value in _rows(data):
+        table.add_row(key, value)
+    out.print(table)
+
+
+def _rows(data: dict[str, Any]) -> list[tuple[str, str]]:
+    clock = data["clock"]
+    when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(clock["unix"]))
+    return [
+        ("board", f"{data['board']} ({data['chip']})"),
+        ("serial", data["serial"]),
+        ("application", f"{data['version']}  {data['hash']}  slot {data['slot'] or '-'}"),
+        ("MicroPython", data["micropython"]),
+        ("mode", data["mode"]),
+        ("life cycle", data["life_cycle"]),
+        ("last reset", f"{data['reset_cause']}, boot {data['boots']}"),
+        ("uptime", f"{data['uptime_ms'] / 1000:.1f} s"),
+        ("heap free", f"{data['heap_free']:,} bytes"),
+        ("clock", when + ("" if clock["trusted"] else "  (not set)")),
+        ("reader", _flat(data["reader"])),
+        ("scanner", _flat(data["scanner"])),
+        ("display", _flat(data["display"])),
+        ("journal", _flat(data["journal"])),
+        ("link", _flat(data["link"])),
+    ]
+
+
+def _flat(data: dict[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in data.items())
+
+
+@app.command()
+def log(
+    port: Port,
+    seconds: Annotated[
+        float, typer.Option(help="Stop after so many seconds; 0 follows until Ctrl-C.")
+    ] = 0.0,
+    json: Json = False,
+) -> None:
+    """Follow console text and log records."""
+    lock = threading.Lock()
+    at_line_start = True
+
+    def text(data: bytes) -> None:
+        nonlocal at_line_start
+        with lock:
+            if json:
+                print_json({"console": data.decode("utf-8", "replace")})
+            else:
+                sys.stdout.write(data.decode("utf-8", "replace"))
+                at_line_start = data.endswith(b"\n")
+            sys.stdout.flush()
+
+    def line(record: dict[str, Any]) -> None:
+        nonlocal at_line_start
+        with lock:
+            if json:
+                print_json(record)
+            else:
+                if not at_line_start:
+                    sys.stdout.write("\n")
+                ms = record["ms"] / 1000
+                print(f"{ms:10.3f} {record['level']:7} {record['area']:8} {record['text']}")
+                at_line_start = True
+            sys.stdout.flush()
+
+    with connect(port, running=False) as validator:
+        validator.on_text = text
+
+        def notification(method: str, params: dict[str, Any]) -> None:
+            if method == "log":
+                line(params)
+            elif method in ("hello", "tap"):
+                described = ", ".join(f"{k}={v}" for k, v in params.items() if v not in ("", None))
+                line({"ms": 0, "level": "info", "area": method, "text": described})
+
+        if validator.console:
+            text(bytes(validator.console))
+        # A validator that is silent or in trouble is just what one wants to watch: no answer
+        # to this is no error.
+        try:
+            for record in validator.link.call("log.recent", timeout=1.5):
+                line(record)
+        except Exception as e:
+            say(f"no log records yet ({e}); following the console")
+        validator.on_notification = notification
+        end = time.monotonic() + seconds if seconds else None
+        while end is None or time.monotonic() < end:
+            time.sleep(0.1)
+            validator.link.check()
+
+
+@app.command()
+def screen(port: Port, json: Json = False) -> None:
+    """What the validator's display shows now."""
+    with connect(port) as validator:
+        content = validator.link.call("screen")
+    if json:
+        print_json(content)
+    else:
+        out.print(screen_panel(content))
+
+
+def screen_panel(content: dict[str, Any]) -> Panel:
+    """The display as text, in its colour."""
+    colour = content.get("colour") or "white"
+    icon = {"tick": "✔", "cross": "✘", "again": "↻", "wait": "…"}.get(content.get("icon", ""), " ")
+    lines = [str(x) for x in content.get("lines", [])]
+    body = "\n".join(lines)
+    return Panel(body, title=icon, width=44, border_style=_STYLES.get(colour, "white"))
+
+
+_STYLES = {"green": "green", "red": "red", "yellow": "yellow", "blue": "blue"}
+
+
+@app.command()
+def reset(port: Port) -> None:
+    """Start the validator anew."""
+    with connect(port) as validator:
+        validator.forget_notifications()
+        validator.link.call("reset")
+        hello = validator.wait_for("hello", 15.0)
+    out.print("started" if hello else "reset sent; no hello within 15 s")
+    raise typer.Exit(0 if hello else 1)

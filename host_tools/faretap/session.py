@@ -1,0 +1,205 @@
+"""A validator at the end of a port string, whatever kind of port it is.
+
+    with connect("rfc2217://127.0.0.1:4000") as validator:
+        print(validator.link.call("info"))
+
+`virtual` starts a virtual validator for as long as the session lasts, `virtual:DIR` one whose
+flash is kept in DIR. An empty flash is filled first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faretap.errors import FaretapError, PortError
+from faretap.link import Link, NoAnswer, open_port
+
+if TYPE_CHECKING:
+    from faretap.virtual.bench import BenchClient
+
+# What a chip prints when it does not run our firmware, and what to do then.
+_SYMPTOMS = (
+    (
+        b"waiting for download",
+        "is in ROM download mode",
+        "Reset it (power, or the EN button), or flash it with `faretap flash`.",
+    ),
+    (
+        b"invalid header: 0xffffffff",
+        "has an empty flash",
+        "Flash it: faretap flash --port PORT --board BOARD.",
+    ),
+    (
+        b"No bootable app",
+        "has no bootable MicroPython in its flash",
+        "Flash it: faretap flash --port PORT --board BOARD.",
+    ),
+    (
+        b"filesystem appears to be corrupted",
+        "runs MicroPython but its vfs partition is corrupted",
+        "Flash it again: faretap flash --port PORT --board BOARD writes a new vfs; "
+        "records and configuration stay.",
+    ),
+    (
+        b">>> ",
+        "runs MicroPython without Faretap (it shows a REPL prompt)",
+        "Flash it: faretap flash --port PORT --board BOARD.",
+    ),
+)
+
+# The ROM loader's SYNC command in SLIP: the answer tells a chip in download mode from a dead one.
+_ROM_SYNC = b"\xc0\x00\x08\x24\x00\x00\x00\x00\x00\x07\x07\x12\x20" + b"\x55" * 32 + b"\xc0"
+
+
+class NotReady(FaretapError):
+    """Something answers at the port, or nothing does, but not a running validator."""
+
+
+class Session:
+    """An open link, the console text it carried, the notifications that came."""
+
+    def __init__(self, port: str, link: Link, bench: BenchClient | None = None) -> None:
+        self.port = port
+        self.link = link
+        self.bench = bench
+        self.console = bytearray()  # the last 64 KB of console text
+        self.notifications: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        self.on_text: Callable[[bytes], None] | None = None
+        self.on_notification: Callable[[str, dict[str, Any]], None] | None = None
+        link.on_text = self._text
+        link.on_notification = self._notification
+
+    def _text(self, data: bytes) -> None:
+        self.console += data
+        del self.console[:-65536]
+        if self.on_text:
+            self.on_text(data)
+
+    def _notification(self, method: str, params: dict[str, Any]) -> None:
+        self.notifications.put((method, params))
+        if self.on_notification:
+            self.on_notification(method, params)
+
+    def wait_for(
+        self,
+        method: str,
+        timeout: float,
+        matches: Callable[[dict[str, Any]], bool] = lambda params: True,
+    ) -> dict[str, Any] | None:
+        """The next notification of that kind that matches, or None after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                name, params = self.notifications.get(timeout=min(left, 0.25))
+            except queue.Empty:
+                self.link.check()
+                continue
+            if name == method and matches(params):
+                return params
+        return None
+
+    def forget_notifications(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.notifications.get_nowait()
+
+    def await_running(self, timeout: float = 3.0) -> dict[str, Any]:
+        """The answer to `info`; NotReady with what is wrong instead, as far as it can be seen."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                info: dict[str, Any] = self.link.call("info", timeout=max(0.3, min(1.0, left)))
+                return info
+            except NoAnswer:
+                if self._symptom() or time.monotonic() >= deadline:
+                    raise self._diagnosis() from None
+
+    def _symptom(self) -> tuple[str, str] | None:
+        text = bytes(self.console)
+        found = [(text.rfind(mark), what, todo) for mark, what, todo in _SYMPTOMS]
+        at, what, todo = max(found)
+        return (what, todo) if at >= 0 else None
+
+    def _diagnosis(self) -> NotReady:
+        symptom = self._symptom()
+        if symptom is None:
+            seen = len(self.console)
+            answer = bytearray()
+            before = self.link.on_text
+            self.link.on_text = answer.extend
+            with contextlib.suppress(FaretapError):
+                for _ in range(2):
+                    self.link.write_raw(_ROM_SYNC)
+                    time.sleep(0.3)
+            self.link.on_text = before
+            if b"\xc0\x01\x08" in answer:
+                symptom = _SYMPTOMS[0][1:]
+            elif answer or seen:
+                symptom = (
+                    "sends something that is not a validator's link",
+                    "Another rate or another device? Reset it and try again.",
+                )
+        if symptom is None:
+            symptom = (
+                "is silent",
+                "Is it powered and is this the right port? Reset it, "
+                "or flash it with `faretap flash`.",
+            )
+        what, todo = symptom
+        return NotReady(f"The validator at {self.port} {what}.", todo)
+
+    def close(self) -> None:
+        self.link.close()
+        if self.bench:
+            self.bench.close()
+
+
+@contextlib.contextmanager
+def connect(port: str, *, wait: float = 3.0, running: bool = True) -> Iterator[Session]:
+    """An open session. With `running`, the validator has answered `info` before it is given out;
+    raises PortError, NotReady or LinkError otherwise."""
+    with contextlib.ExitStack() as stack:
+        if port == "virtual" or port.startswith("virtual:"):
+            port = stack.enter_context(_virtual(port.partition(":")[2]))
+            wait = max(wait, 10.0)
+        session = Session(port, Link(open_port(port), name=port), _bench(port))
+        stack.callback(session.close)
+        if running:
+            session.await_running(wait)
+        yield session
+
+
+@contextlib.contextmanager
+def _virtual(directory: str) -> Iterator[str]:
+    from faretap.virtual import spawn
+
+    with contextlib.ExitStack() as stack:
+        if directory:
+            state = Path(directory)
+            state.mkdir(parents=True, exist_ok=True)
+        else:
+            state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faretap-")))
+        if not (state / "flash.bin").exists():
+            from faretap.image.whole import whole_flash
+
+            (state / "flash.bin").write_bytes(whole_flash("VIRTUAL"))
+        yield stack.enter_context(spawn(state)).port_url
+
+
+def _bench(port: str) -> BenchClient | None:
+    """The virtual board's own controls, if there is a virtual board at that port."""
+    if not port.startswith("rfc2217://"):
+        return None
+    from faretap.virtual.bench import BenchClient, BenchError
+
+    try:
+        return BenchClient(port)
+    except (BenchError, PortError, OSError):
+        return None
