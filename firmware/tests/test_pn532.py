@@ -133,6 +133,14 @@ def test_q05_last_answer_once_more_before_the_right_one():
     assert run(reader.transceive(SELECT)) == bytes.fromhex("22229000")
 
 
+def test_q05_last_answer_once_more_and_the_right_one_too_late():
+    again = [(1000, ACK), (1000, RSP("4100 1111 9000")), (3000, RSP("4100 2222 9000"))]
+    reader, script, serial = activated((EXCHANGE, again))
+    run(reader.transceive(SELECT))
+    serial.clock.advance_us(5000)
+    assert fails(CardLost, reader.transceive(SELECT)).reason == "out_of_step"
+
+
 def test_q05_response_code_must_match():
     reader, _, _ = make((CMD("02"), [(1000, ACK), (1000, RSP("4B00")), (500, RSP("0332010607"))]))
     assert run(reader.check())
@@ -179,13 +187,14 @@ def test_q07_damage_without_end():
     assert not script.steps
 
 
-def test_q07_lost_byte_inside_a_frame():
+def test_q07_lost_bytes_inside_a_frame():
     good = RSP("4100 6F00 9000")
-    reader, script, _ = activated(
-        (EXCHANGE, [(1000, ACK), (9000, good[:8] + good[9:])]), (NACK, [(500, good)])
+    reader, script, serial = activated(
+        (EXCHANGE, [(1000, ACK), (9000, good[:8] + good[10:])]), (NACK, [(500, good)])
     )
+    before = serial.clock.ticks_ms()
     assert run(reader.transceive(SELECT)) == bytes.fromhex("6F009000")
-    assert not script.steps
+    assert not script.steps and serial.clock.ticks_ms() - before < 50
 
 
 def test_q07_wrong_response_code_is_asked_for_again():

@@ -1,11 +1,15 @@
 """The firmware's driver, poller and card media against the simulated PN532, in virtual time."""
 
+# The firmware carries no annotations.
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+
 from faretap.sim import cards as sim_cards
 from faretap.sim.chips.pn532 import Pn532
 from faretap.sim.virtual_time import VirtualTime
@@ -198,7 +202,10 @@ def test_one_fault_somewhere_and_then_the_reader_works(quirk: str, options: Any)
         bench.chip.field_present(sim_cards.make("tunion"))
         result = bench.tap()
         assert result.outcome in ("declined", "retry"), (skip, result)
-        if result.outcome == "declined":
+        if result.reason == "malformed" and options.get("kind") == "again":
+            # An old answer to a new command is nonsense before the right one behind it is seen.
+            assert result.token_source is None
+        elif result.outcome == "declined":
             assert result.reason == "unverified" and result.balance == 5000, (skip, result.detail)
         bench.chip.faults.disarm()
         bench.chip.field_present(sim_cards.make("tunion"))
@@ -218,8 +225,9 @@ def test_q01_chip_that_falls_asleep() -> None:
     bench = opened()
     bench.chip.faults.arm("Q01")
     bench.chip.field_present(sim_cards.make("tunion"))
+    # Woken by the polls it answers none of them before it is configured again.
     assert bench.tap().reason == "unverified"
-    assert bench.poller.counters["recoveries"] == 1
+    assert bench.time.now < 3.0
 
 
 def test_q08_chip_at_another_rate() -> None:
