@@ -254,3 +254,33 @@ def test_large_answers_are_made_again_not_kept():
         assert len(made) == 2 and len(wire.heard) == 2
 
     serve(script)
+
+
+def test_answer_too_large_for_the_heap_is_an_error_not_a_crash():
+    async def script(peer, wire, settle):
+        def huge(params):
+            return MemoryHog()
+
+        peer.register("huge", huge)
+        peer.register("ping", lambda p: "pong")
+        wire.say(call("huge", "h-1"))
+        wire.say(call("ping", "h-2"))
+        await settle()
+        assert wire.heard[0]["error"]["code"] == -32603
+        assert "ask for less" in wire.heard[0]["error"]["message"]
+        assert wire.heard[1]["result"] == "pong"
+
+    real = frame.encode
+    frame.encode = lambda m: _no_memory() if isinstance(m.get("result"), MemoryHog) else real(m)
+    try:
+        serve(script)
+    finally:
+        frame.encode = real
+
+
+class MemoryHog:
+    """Marks a result for which there is no memory."""
+
+
+def _no_memory():
+    raise MemoryError

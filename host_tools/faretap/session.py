@@ -115,7 +115,9 @@ class Session:
         while True:
             left = deadline - time.monotonic()
             try:
-                info: dict[str, Any] = self.link.call("info", timeout=max(0.3, min(1.0, left)))
+                info: dict[str, Any] = self.link.call(
+                    "info", timeout=max(0.3, min(1.0, left)), again=0.15
+                )
                 return info
             except NoAnswer:
                 if self._symptom() or time.monotonic() >= deadline:

@@ -110,6 +110,11 @@ class Decoder:
         self._buf = buf[at:] if at else buf
         return events
 
+    @property
+    def incomplete(self):
+        """A frame has begun and its end is still to come."""
+        return len(self._buf) > 0
+
     def flush(self):
         """Give up an incomplete frame, because the line fell silent; returns its events."""
         rest = bytes(self._buf)

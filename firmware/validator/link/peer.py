@@ -5,6 +5,7 @@ kept for a while: a repeated id gets the same answer, and what the call did is d
 """
 
 import asyncio
+import gc
 import os
 import sys
 
@@ -122,9 +123,7 @@ class Peer:
             console.credit(64)
 
     def _send(self, message):
-        data = frame.encode(message)
-        self._console.write(data)
-        return data
+        self._console.write(frame.encode(message))
 
     def _message(self, message):
         if not isinstance(message, dict):
@@ -210,7 +209,15 @@ class Peer:
             self._error(entry, INTERNAL_ERROR, "failed inside the validator: %r" % e, None)
 
     def _answer(self, entry, message):
-        data = self._send(message)
+        try:
+            data = frame.encode(message)
+        except MemoryError:
+            # One piece of that size is not to be had. The caller must ask for less.
+            message = None
+            gc.collect()
+            error = {"code": INTERNAL_ERROR, "message": "no memory for the answer: ask for less"}
+            data = frame.encode({"jsonrpc": "2.0", "id": entry[0], "error": error})
+        self._console.write(data)
         if len(data) <= _KEEP_BYTES:
             entry[1] = data
         elif entry in self._answers:

@@ -7,45 +7,10 @@ import re
 from typing import Any
 
 import serial
-import serial.rfc2217
 
 from faretap.flash.errors import FlashError, on_connect
 from faretap.link.port import open_port
-
-
-class RemotePort(serial.rfc2217.Serial):  # type: ignore[misc]
-    """An RFC 2217 port that asks the far end only for what the far end has to do.
-
-    pyserial has every setting confirmed again, which takes 0.1 s, when a time-out changes or a
-    rate is set that stands already; esptool does the one around many commands and the other with
-    each of its objects.
-    """
-
-    @property
-    def timeout(self) -> float | None:
-        return self._timeout  # type: ignore[no-any-return]
-
-    @timeout.setter
-    def timeout(self, seconds: float | None) -> None:
-        self._timeout = seconds
-
-    @property
-    def write_timeout(self) -> None:
-        """RFC 2217 has none."""
-        return
-
-    @write_timeout.setter
-    def write_timeout(self, seconds: float | None) -> None:
-        self._write_timeout = None
-
-    @property
-    def baudrate(self) -> int:
-        return self._baudrate  # type: ignore[no-any-return]
-
-    @baudrate.setter
-    def baudrate(self, baud: int) -> None:
-        if not (self.is_open and baud == self._baudrate):
-            serial.rfc2217.Serial.baudrate.fset(self, baud)
+from faretap.link.remote import RemotePort
 
 
 def open_for_flashing(port: str, baud: int) -> Any:

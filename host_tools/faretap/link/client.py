@@ -33,6 +33,7 @@ Serve = Callable[[Params], Any]
 
 _QUIET_S = 0.4  # without credit for so long, what was on the way is taken as consumed or lost
 _KEEP = 32  # answers to the validator's calls kept for repeated ones
+_SILENCE_S = 0.5  # in a frame: what comes after that is not its rest
 _STAY_S = 3.0  # between signs of life at a raised rate
 _SLICE = 64  # bytes: the validator credits in such steps, so larger writes only wait longer
 
@@ -90,6 +91,7 @@ class Link:
         # Another host may have used the same numbers a moment ago.
         self._prefix = f"{random.getrandbits(30):x}"
         self._decoder = frame.Decoder(1 << 20, 8192)
+        self._last_byte = 0.0
         self._lock = threading.Lock()  # _waiting, _answers
         self._write_lock = threading.Lock()  # whole messages, in order
         self._credit = threading.Condition()
@@ -112,8 +114,11 @@ class Link:
         timeout: float = 3.0,
         again: float = 0.6,
     ) -> Any:
-        """The result of a call. Sent again every `again` seconds without an answer: a validator
-        does a repeated id once. Raises NoAnswer after `timeout` seconds, Refused on an error."""
+        """The result of a call. Sent again after `again` seconds without an answer: a validator
+        does a repeated id once. Raises NoAnswer after `timeout` seconds, Refused on an error.
+
+        While a frame is on its way in, time does not count: a long answer is an answer.
+        """
         call_id = f"{self._prefix}-{next(self._ids)}"
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": call_id, "method": method}
         if params:
@@ -131,8 +136,7 @@ class Link:
                     self.repeats += 1
                 first = False
                 self._write(data)
-                left = deadline - time.monotonic()
-                if waiter.done.wait(max(0.0, min(again, left))):
+                if self._await(waiter, again, deadline):
                     break
                 if time.monotonic() >= deadline:
                     self._check()
@@ -152,6 +156,19 @@ class Link:
                 method, error.get("code", 0), error.get("message", ""), error.get("data")
             )
         return answer.get("result")
+
+    def _await(self, waiter: _Waiter, again: float, deadline: float) -> bool:
+        end = min(time.monotonic() + again, deadline)
+        while True:
+            if waiter.done.wait(max(0.0, end - time.monotonic())):
+                return True
+            if not self._incoming() or self._failure is not None:
+                return False
+            end = time.monotonic() + 0.05
+
+    def _incoming(self) -> bool:
+        """Is a frame half here, and its next bytes coming?"""
+        return self._decoder.incomplete and time.monotonic() - self._last_byte < _SILENCE_S
 
     def serve(self, method: str, function: Serve) -> None:
         """Answer the validator's calls of `method`; `function` may raise CallError."""
@@ -258,7 +275,6 @@ class Link:
 
     def _read(self) -> None:
         device = self.device
-        last = time.monotonic()
         try:
             while not self._closed:
                 data = device.read(1)
@@ -266,11 +282,10 @@ class Link:
                     waiting = device.in_waiting
                     if waiting:
                         data += device.read(waiting)
-                    last = time.monotonic()
+                    self._last_byte = time.monotonic()
                     self._events(self._decoder.feed(data))
-                elif time.monotonic() - last > 0.5:
+                elif self._decoder.incomplete and time.monotonic() - self._last_byte > _SILENCE_S:
                     self._events(self._decoder.flush())
-                    last = time.monotonic()
         except (OSError, serial.SerialException, TypeError, AttributeError) as e:
             # pyserial raises TypeError or AttributeError when its socket goes away under a read.
             if not self._closed:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import time
 from urllib.parse import urlsplit
 
 import serial
 import serial.tools.list_ports
 
 from faretap.errors import PortError
+from faretap.link.remote import RemotePort
 
 DEFAULT_BAUD = 115200
+_BUSY_S = 0.5
 
 
 def open_port(port: str, baud: int = DEFAULT_BAUD) -> serial.SerialBase:
@@ -28,17 +31,15 @@ def open_port(port: str, baud: int = DEFAULT_BAUD) -> serial.SerialBase:
     if remote or port.startswith("socket://"):
         _knock(port)
     try:
+        if remote:
+            return _open_remote(port, baud)
         device = serial.serial_for_url(port, do_not_open=True, timeout=0.02)
         device.baudrate = baud
-        if remote:
-            # Nothing was asserted before, so nothing moves.
-            device.dtr = False
-            device.rts = False
-        elif not port.startswith("socket://"):
+        if not port.startswith("socket://"):
             device.exclusive = True
-            device.write_timeout = 5  # pyserial has none for remote ports
+            device.write_timeout = 5
         device.open()
-        if not remote and not port.startswith("socket://"):
+        if not port.startswith("socket://"):
             # The driver asserted both lines. RTS first: DTR alone pulls IO0, which only matters
             # at a reset, while RTS alone is the reset itself.
             with contextlib.suppress(OSError):  # a pseudo-terminal has no such lines
@@ -47,6 +48,27 @@ def open_port(port: str, baud: int = DEFAULT_BAUD) -> serial.SerialBase:
     except (OSError, ValueError, serial.SerialException) as e:
         raise _port_error(port, e) from e
     return device
+
+
+def _open_remote(port: str, baud: int) -> serial.SerialBase:
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        device = RemotePort()
+        device.port = port
+        device.timeout = 0.02
+        device.baudrate = baud
+        # Nothing was asserted before, so nothing moves.
+        device.dtr = False
+        device.rts = False
+        try:
+            device.open()
+        except serial.SerialException:
+            # Whoever had it may just have closed it, and the server not yet noticed.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return device
 
 
 def _knock(port: str) -> None:
