@@ -22,6 +22,8 @@ from validator.ui.wiring import build as build_ui
 
 _SCAN_CHECK_MS = 20000  # silence after which the engine is asked whether it is still there
 _SCAN_RETRY_MS = 5000
+_IDLE_MS = 250
+_COLLECT_EVERY = 8  # idle rounds without a tap: the poller makes some garbage too
 
 
 class App:
@@ -184,15 +186,23 @@ class App:
         self.log.warning("scanner", "a code of %d bytes was %s" % (length, kind))
 
     async def _housekeeping(self):
-        """Idle work: flash erased ahead of the next record, garbage collected between riders."""
+        """Idle work, never during a tap: flash erased ahead of the next record, garbage."""
+        idle = 0
+        taps = self.taps.count
         while True:
-            await asyncio.sleep_ms(500)
+            await self.clock.sleep_ms(_IDLE_MS)
+            if self.taps.busy():
+                continue
             if self.journal:
                 try:
                     self.journal.prepare()
                 except (JournalError, OSError) as e:
                     self.log.error("journal", "erasing ahead failed: %r" % e)
-            gc.collect()
+            idle += 1
+            if taps != self.taps.count or idle >= _COLLECT_EVERY:
+                idle = 0
+                taps = self.taps.count
+                gc.collect()
 
 
 def main(boot):

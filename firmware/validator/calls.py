@@ -11,7 +11,7 @@ from validator.version import VERSION
 DEFAULT_BAUD = 115200
 _SILENCE_MS = 10000  # at a raised rate without a valid message: the host is gone, go back
 _TRIAL_MS = 1500  # the same just after the change
-_RECORDS_BYTES = 3000  # of record bodies in one answer: writing it holds up the tasks
+_RECORDS_BYTES = 600  # hex digits of records in one answer: writing it holds up all tasks
 
 
 class Calls:

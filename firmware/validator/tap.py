@@ -32,6 +32,10 @@ class Taps:
         self.test = True
         self.count = 0
 
+    def busy(self):
+        """A tap is under way."""
+        return self._lock.locked()
+
     async def card(self, card, detect_us=0):
         """One presented card, as `validator.media.cards.run` takes it; returns the summary."""
         async with self._lock:
