@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from faretap.cli.common import Json, app, err, out, print_json
 from faretap.cli.inspect import screen_panel
 from faretap.demo import run
-from faretap.records.table import table
+from faretap.records.table import fitted
 
 
 @app.command()
@@ -61,4 +61,4 @@ def _shown(kind: str, data: dict[str, Any]) -> list[Any]:
     if kind == "tapped":
         what = "Card" if data["kind"] == "card" else "Code"
         return [f"\n{what} {data['name']}:", screen_panel(data["screen"])]
-    return ["\nRecords read back, phases in ms:", table(data["records"])]
+    return ["\nRecords read back, phases in ms:", fitted(data["records"], out.width)]

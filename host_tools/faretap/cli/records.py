@@ -8,7 +8,7 @@ import typer
 
 from faretap.cli.common import Json, Port, app, out, print_json
 from faretap.records.pull import pull
-from faretap.records.table import table
+from faretap.records.table import fitted
 from faretap.session import connect
 
 
@@ -26,4 +26,4 @@ def records(
     if json:
         print_json([r.to_json() for r in chosen])
     else:
-        out.print(table(chosen))
+        out.print(fitted(chosen, out.width))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import tzinfo
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +14,28 @@ from validator.media.phases import PHASES
 
 _STYLES = {"accepted": "green", "declined": "red", "retry": "yellow"}
 _UNKNOWN = "–"
+
+
+FULL_WIDTH = 132  # columns that the full table takes with usual content
+
+
+def fitted(records: Sequence[Record], width: int, zone: tzinfo | None = None) -> RenderableType:
+    """The table, or two lines a record where a terminal has less than `FULL_WIDTH` columns."""
+    if width >= FULL_WIDTH:
+        return table(records, zone)
+    lines: list[RenderableType] = []
+    for record in records:
+        line = Text.assemble(
+            f"{_number(record).plain:>6}  {_time(record, zone)}  {record.medium or _UNKNOWN:12} ",
+            f"{record.token[:8] if record.token else _UNKNOWN:8}  ",
+            (record.outcome, _STYLES.get(record.outcome, "")),
+            f" {record.reason}",
+        )
+        known = [(name, ms) for name, ms in record.phases.items() if ms is not None]
+        times = "  ".join(f"{name} {ms}" for name, ms in known if ms)
+        total = sum(ms for _, ms in known)
+        lines += [line, Text(f"        ms: {times}  total {total}".replace(":  ", ": "), "dim")]
+    return Group(*lines)
 
 
 def table(records: Sequence[Record], zone: tzinfo | None = None, title: str = "") -> Table:
