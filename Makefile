@@ -8,7 +8,7 @@ STUBS := $(VENV)/typings
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Faretap needs Python 3.11 or later; set PYTHON=python3.12 or the like."; exit 1; }
 	@echo "setting up $(VENV) (once)"
@@ -16,6 +16,10 @@ $(VENV)/.ready: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--target $(STUBS) micropython-esp32-stubs micropython-stdlib-stubs
+	@# Drivers that prove our simulated chips. Without what they need on a real board, which would
+	@# have to be compiled: the tests stand in for pins and buses.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		'adafruit-circuitpython-pn532>=2.4.9' adafruit-circuitpython-busdevice 'pi-rc522>=2.3.0'
 	@touch $@
 
 demo: setup

@@ -19,8 +19,9 @@ from ..part import SerialPart
 from . import pn532_frames as frames
 from .faults import Faults
 from .pn532_commands import WITHOUT_SAM, Commands
-from .pn532_faults import KNOWN, damage
-from .pn532_field import Field, Presented, When
+from .pn532_faults import Bus, damage, known
+from .pn532_field import Field
+from .presented import Presented, When
 from .uart import Transmitter, resample, rising_edges
 
 ACK_SECONDS = 0.001
@@ -33,16 +34,19 @@ class Pn532(SerialPart):
     """The chip. `time_scale` stretches its own times: 1 = as the chip, 0 = everything at once.
 
     With `paced` the chip also takes the line's time for its bytes; leave it off when whoever
-    carries the bytes does that already.
+    carries the bytes does that already. `bus` is what its interface pins select; for "spi" and
+    "i2c" see `Pn532Spi` and `Pn532I2c`.
     """
 
-    def __init__(self, time_scale: float = 1.0, paced: bool = False) -> None:
+    def __init__(self, time_scale: float = 1.0, paced: bool = False, bus: Bus = "hsu") -> None:
         super().__init__()
         self.time_scale = time_scale
         self.paced = paced
-        self.faults = Faults(KNOWN, self._armed)
+        here, elsewhere = known(bus)
+        self.faults = Faults(here, self._armed, elsewhere)
+        self.on_armed: Callable[[str], None] = lambda fault_id: None
         self.trace: Callable[[str, bytes], None] = lambda kind, data: None
-        self.field = Field()
+        self.field = Field(self.later)
         self._now: deque[Callable[[], None]] = deque()
         self._draining = False
         self._epoch = 0
@@ -56,6 +60,7 @@ class Pn532(SerialPart):
         self.asleep = True
         self.low_vbat = True
         self.dead = False
+        self._dead_until = "reset"
         self._wakes = True
         self._sleep_next: bool | None = None
         self._edges = 0
@@ -81,7 +86,9 @@ class Pn532(SerialPart):
     ) -> None:
         """Put a card on the antenna. With `lose_at_apdu` it is pulled away at that APDU of this
         presentation (the first is 1), `lose` says whether before or after the card worked it."""
-        self.field.enter(Presented(card, lose_at_apdu, lose))
+        presented = Presented(card, lose_at_apdu, lose, self.faults)
+        presented.picc.worked = self._worked
+        self.field.enter(presented)
         if self._look is not None and self._look():
             self._look = None
         self._drain()
@@ -96,7 +103,14 @@ class Pn532(SerialPart):
 
     def reset(self) -> None:
         """The RSTPD_N pin was pulled low and let go."""
-        self._start()
+        if not (self.dead and self._dead_until == "power"):
+            self._start()
+
+    def wake(self) -> None:
+        """SPI's select line, I²C's address or H_REQ woke the chip."""
+        if self._wakes and self.asleep:
+            self.asleep = False
+            self._parser.reset()
 
     def _armed(self, fault_id: str) -> None:
         """Faults that do not wait for a command: sleep now, stand at another rate."""
@@ -104,6 +118,10 @@ class Pn532(SerialPart):
             self._watch_idle()
         elif fault_id == "Q08" and (wrong := self.faults.take("Q08")) is not None:
             self.baud = wrong["baud"]
+        elif fault_id == "Q38" and (event := self.faults.take("Q38")) is not None:
+            target = bytes.fromhex("010004200408112233") if event["listed"] else b""
+            self._write(frames.response(0x4A, bytes([event["listed"]]) + target))
+        self.on_armed(fault_id)
 
     # Bytes in
 
@@ -195,8 +213,9 @@ class Pn532(SerialPart):
     def _command(self, code: int, data: bytes) -> None:
         if self._running is not None:
             self._abort()  # a new command replaces the one under way
-        if self.faults.take("Q16") is not None:
+        if (gone := self.faults.take("Q16")) is not None:
             self.dead = True
+            self._dead_until = gone["until"]
             return
         delay = ACK_SECONDS
         slow = self.faults.take("Q02", command=code)
@@ -278,11 +297,9 @@ class Pn532(SerialPart):
 
         self.later(limit, expired)
 
-    def card_answers(self, card: Card, command: bytes) -> bytes:
+    def _worked(self, command: bytes, answer: bytes) -> None:
         self.trace("apdu", command)
-        answer = card.apdu(command)
         self.trace("response", answer)
-        return answer
 
     def sleep_after_response(self, wake_by_uart: bool) -> None:
         self._sleep_next = wake_by_uart

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .pn532_field import Phantom, Presented, Target
+from .pn532_field import FSDI, Target
+from .presented import Phantom, Presented
 
 if TYPE_CHECKING:
     from .pn532 import Pn532
@@ -20,6 +21,7 @@ BAUD_RATES = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1288000
 
 OK = 0x00
 TIMEOUT = 0x01
+CRC_ERROR = 0x02
 COLLISION = 0x06
 FORMAT_ERROR = 0x13
 MIFARE_AUTH = 0x14
@@ -89,6 +91,8 @@ class Commands:
             target = self.field.targets[0] if self.field.targets else None
             if target is None:
                 return self._status(WRONG_CONTEXT)
+            if target.lost_status is None and self.faults.take("Q21") is not None:
+                return self._status(TIMEOUT, 0.003)
             return self._status(target.lost_status or OK, 0.003)
         if test == 0x07:  # antenna self-test
             return Answer(b"\x00" if rest else b"\xff", 0.010)
@@ -148,17 +152,21 @@ class Commands:
 
     def in_list_passive_target(self, data: bytes) -> Answer | None:
         max_targets, modulation, uid = data[0], data[1], data[2:]
-        if not 1 <= max_targets <= 2 or modulation > 4:
+        if not 1 <= max_targets <= 2 or modulation > 4 or (modulation == 3 and not uid):
             raise ValueError("InListPassiveTarget lists 1 or 2 targets, modulations 0 to 4")
+        self._leave_half_open()
         self.field.switch(True)
         self.field.release_all()
 
         def look() -> bool:
-            found = self.field.visible(uid) if modulation == 0 else []
+            if self.faults.armed().get("Q35") and self.faults.take("Q35") is not None:
+                return False
+            self._turn_into_type_b()
+            found = self.field.visible(uid, modulation == 3) if modulation in (0, 3) else []
             if not found or self.faults.take("Q21") is not None:
                 return False
             fault = self.faults.take("Q22", kind="two") if max_targets > 1 else None
-            if fault is not None and len(found) == 1:
+            if fault is not None and len(found) == 1 and modulation == 0:
                 found = [found[0], Presented(Phantom())]
             found = found[:max_targets]
             answer = self.field.activate(found)
@@ -175,6 +183,21 @@ class Commands:
             limit = None if self.passive_retries == 0xFF else attempts * POLL_SECONDS
             self.chip.wait_for_card(look, limit, give_up)
         return None
+
+    def _leave_half_open(self) -> None:
+        """Q33: a card that is polled for while it is in ISO-DEP stays there, and is deaf."""
+        for presented in self.field.cards:
+            listed = any(t.presented is presented and t.selected for t in self.field.targets)
+            if listed and presented.picc.active and not presented.half_open:
+                stubborn = self.faults.take("Q33")
+                if stubborn is not None:
+                    presented.half_open = True
+                    self.field.reset_seconds = stubborn["off_ms"] / 1000
+
+    def _turn_into_type_b(self) -> None:
+        cards = [p for p in self.field.cards if not p.type_b and p.picc.iso_dep]
+        if cards and self.faults.take("Q28") is not None:
+            cards[0].type_b = True
 
     def in_data_exchange(self, data: bytes) -> Answer | None:
         target = self.field.target(data[0] & 0x3F)
@@ -208,30 +231,51 @@ class Commands:
                 self._fail(target.lost_status or TIMEOUT, waiting)
             return
         loss = self.faults.take("Q20")
+        at_byte = loss["at_byte"] if loss is not None else None
         leaves = loss["when"] if loss is not None else presented.leaves_at_this_apdu()
-        status = loss["status"] if loss is not None else TIMEOUT
+        status = gone = loss["status"] if loss is not None else TIMEOUT
+        if at_byte is not None:
+            leaves = "before" if at_byte < len(command) else "after"
 
         def arrive() -> None:
+            nonlocal status
             if leaves == "before":
                 chip.field_remove(card, status)
             if target.lost_status is not None or not picc.active:
                 self._fail(target.lost_status or TIMEOUT, waiting)
                 return
-            target.pending = chip.card_answers(card, command)
+            outcome = target.reader.exchange(command)
+            if outcome.seconds is None:
+                return  # S(WTX) without end: the host has to end it
+            target.pending = outcome.data
+            if at_byte is not None and leaves == "after":
+                came = at_byte - len(command)
+                if came >= len(outcome.data):  # the answer was through: the next one fails
+                    chip.field_remove(card, status)
+                    target.lost_status = None
+                    chip.later(outcome.seconds, whole)
+                    return
+                # Cut in the middle of the answer: its CRC never came.
+                status = TIMEOUT if came == 0 else CRC_ERROR
             if leaves == "after":
                 chip.field_remove(card, status)
-            mute = not target.pending
-            chip.later(waiting if mute else card.seconds, lambda: back(mute))
+            chip.later(outcome.seconds, lambda: back(outcome.status))
 
-        def back(mute: bool) -> None:
+        def back(result: int) -> None:
             if target.lost_status is not None:
                 self._fail(target.lost_status, waiting)
-            elif mute:
-                self._fail(TIMEOUT, 0)
+                if at_byte is not None:
+                    target.lost_status = gone
+            elif result != OK:
+                self._fail(result, 0)
             else:
-                chip.finish(self._piece(target), self._rf(len(target.pending)))
+                chip.finish(self._piece(target))
 
-        chip.later(self._rf(len(command)), arrive)
+        def whole() -> None:
+            chip.finish(self._piece(target))
+            target.lost_status = gone
+
+        chip.later(0, arrive)
 
     def _piece(self, target: Target) -> bytes:
         """The status byte and the data that fit into one response; MI when more follow."""
@@ -258,14 +302,28 @@ class Commands:
         if leaves == "before":
             self.chip.field_remove(presented.card)
             return self._status(TIMEOUT, limit)
-        answer = presented.picc.frame(data)
+        side = presented.picc_b if presented.type_b else presented.picc
+        loss = self.faults.take("Q20") if presented.picc.active else None
+        if loss is not None:
+            leaves = loss["when"]
+            if loss["at_byte"] is not None:
+                leaves = "before" if loss["at_byte"] < len(data) else "after"
+            if leaves == "before":
+                self.chip.field_remove(presented.card, loss["status"])
+                return self._status(loss["status"], limit)
+        replies = side.respond(data)
         if leaves == "after":
             self.chip.field_remove(presented.card)
-            answer = None
-        took = self._rf(len(data)) + presented.card.seconds
-        if answer is None or took > limit:
             return self._status(TIMEOUT, limit)
-        return Answer(bytes([OK]) + answer, took)
+        if not replies:
+            return self._status(TIMEOUT, limit)
+        first = replies[0]
+        took = self._rf(len(data) + len(first.data)) + first.seconds
+        if took > limit:
+            return self._status(TIMEOUT, limit)
+        if first.noise or not first.good:
+            return self._status(CRC_ERROR, took)
+        return Answer(bytes([OK]) + first.data, took)
 
     def in_deselect(self, data: bytes) -> Answer:
         return self._each_target(data[0], self._deselect)
@@ -279,7 +337,8 @@ class Commands:
 
         def select(target: Target) -> None:
             if not target.presented.picc.active and target.presented.picc.iso_dep:
-                target.presented.picc.activate()
+                target.presented.picc.activate(FSDI)
+                target.reader.restart()
             target.selected = True
 
         return self._each_target(data[0], select)

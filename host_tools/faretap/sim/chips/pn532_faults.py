@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from . import pn532_frames as frames
+from .card_faults import CARD_FAULTS, ELSEWHERE, HOST_I2C, HOST_SPI, HOST_UART
 from .faults import Fault
 
 KNOWN: dict[str, Fault] = {
@@ -38,18 +41,13 @@ KNOWN: dict[str, Fault] = {
     "Q08": Fault("stands at another baud rate, as left by a crashed host", {"baud": 921600}),
     "Q09": Fault("Diagnose ROM and RAM answer one bare byte, without D5 01"),
     "Q10": Fault("no target: the acknowledgement only, never a response"),
-    "Q16": Fault("dead until power is cycled"),
-    "Q20": Fault(
-        "the card leaves `when` it got the command or before; the chip reports `status`",
-        {"when": "before", "status": 0x01},
-        {"when": ("before", "after"), "status": (0x01, 0x02, 0x2B)},
+    "Q16": Fault(
+        "dead until power is cycled, or (`until`) until it is reset",
+        {"until": "reset"},
+        {"until": ("reset", "power")},
     ),
-    "Q21": Fault("a card that stays in the field misses this poll"),
-    "Q22": Fault(
-        "two cards: a second target is listed, or the exchange ends in a bit collision (06)",
-        {"kind": "two"},
-        {"kind": ("two", "collision")},
-    ),
+    **CARD_FAULTS,
+    "Q28": Fault("the card is a type B one: it hears REQB, and ATTRIB activates it"),
     "Q26": Fault("InDataExchange is refused with `status`", {"status": 0x27}),
     "Q27": Fault("a response is cut at `size` bytes, more follow (MI)", {"size": 64}),
     "Q34": Fault(
@@ -57,7 +55,52 @@ KNOWN: dict[str, Fault] = {
         {"status": 0x2D},
         {"status": (0x2D, 0x0D)},
     ),
+    "Q38": Fault(
+        "a response that nobody asked for, `listed` targets (0 or 1): strikes at once",
+        {"listed": 0},
+        {"listed": (0, 1)},
+    ),
 }
+
+ON_I2C: dict[str, Fault] = {
+    "Q11": Fault(
+        "holds SCL low for `stretch_us` in a transaction; a master that allows less gives up",
+        {"stretch_us": 440, "times": 0},
+    ),
+    "Q12": Fault(
+        "SDA or SCL stays low, at once, until the chip is reset; nine clocks free SDA",
+        {"line": "sda"},
+        {"line": ("sda", "scl")},
+    ),
+    "Q13": Fault(
+        "dead bus: a transaction takes `block_ms` and fails", {"block_ms": 1000, "times": 0}
+    ),
+    "Q14": Fault("a read while it is not ready is 00 and then garbage", {"times": 0}),
+}
+ON_SPI: dict[str, Fault] = {
+    "Q15": Fault(
+        "a bit is lost now and then while SCK is above `above_hz`",
+        {"times": 0, "chance": 0.02, "above_hz": 1_000_000},
+    ),
+}
+
+Bus = Literal["hsu", "spi", "i2c"]
+
+
+def known(bus: Bus) -> tuple[dict[str, Fault], dict[str, str]]:
+    """The faults of a chip on that bus, and why it cannot have the others."""
+    here = dict(KNOWN)
+    elsewhere = dict(ELSEWHERE)
+    for name, faults, reason in (("i2c", ON_I2C, HOST_I2C), ("spi", ON_SPI, HOST_SPI)):
+        if bus == name:
+            here.update(faults)
+        else:
+            elsewhere.update(dict.fromkeys(faults, reason))
+    if bus != "hsu":  # there are no rates, and each frame is read by itself
+        for fault_id in ("Q04", "Q08"):
+            del here[fault_id]
+            elsewhere[fault_id] = HOST_UART
+    return here, elsewhere
 
 
 def damage(kind: str, body: bytes) -> bytes:

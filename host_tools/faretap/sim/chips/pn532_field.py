@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from ..cards.card import Card
-from ..cards.iso_dep import Picc
+from .picc_b import CHIP_DID
+from .pn532_iso_dep import IsoDepReader
+from .presented import Presented
+
+Later = Callable[[float, Callable[[], None]], None]
 
 FIFO_DATA = 0x6339
+FSDI = 5  # the chip's own RATS asks for frames of 64 bytes
 _REQA = 0x26
-
-When = Literal["before", "after"]
-
-
-@dataclass
-class Presented:
-    """A card in the field, and whether and where it is going to be pulled away."""
-
-    card: Card
-    lose_at_apdu: int | None = None
-    lose: When = "before"
-    apdus: int = 0
-    picc: Picc = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.picc = Picc(self.card)
-
-    def leaves_at_this_apdu(self) -> When | None:
-        """Count one APDU; says when the card leaves if this is the one (the first is 1)."""
-        self.apdus += 1
-        if self.lose_at_apdu is not None and self.apdus == self.lose_at_apdu:
-            return self.lose
-        return None
 
 
 @dataclass
@@ -42,43 +24,54 @@ class Target:
     number: int
     presented: Presented
     selected: bool = True
+    reader: IsoDepReader = field(init=False)
     command: bytearray = field(default_factory=bytearray)
     pending: bytes = b""
     lost_status: int | None = None
 
-
-class Phantom:
-    """A second card that a fault invents beside the real one (Q22)."""
-
-    atqa = 0x0004
-    sak = 0x20
-    ats = bytes.fromhex("0578807002")
-    uid = bytes.fromhex("C0FFEE22")
-    seconds = 0.005
-
-    def apdu(self, command: bytes) -> bytes:
-        return b"\x6a\x82"
-
-    def power_off(self) -> None:
-        return None
+    def __post_init__(self) -> None:
+        did = CHIP_DID if self.presented.type_b else 0
+        self.reader = IsoDepReader(self.presented.picc, did)
 
 
 class Field:
     """What the antenna sees. Cards lose their power when the field goes off."""
 
-    def __init__(self) -> None:
+    def __init__(self, later: Later = lambda seconds, function: None) -> None:
+        self._later = later
+        self._generation = 0
         self.on = False
         self.cards: list[Presented] = []
         self.targets: list[Target] = []
         self.auto_rats = True
+        self.reset_seconds = 0.0051
         self.registers: dict[int, int] = {}
 
     def switch(self, on: bool) -> None:
         if self.on and not on:
+            self._generation += 1
+            stubborn = [p for p in self.cards if p.half_open]
             self.release_all()
             for presented in self.cards:
-                presented.picc.deselect()
+                if presented not in stubborn:
+                    presented.picc.deselect()
+            if stubborn:
+                self._reset_later(stubborn)
+        elif on:
+            self._generation += 1
         self.on = on
+
+    def _reset_later(self, stubborn: list[Presented]) -> None:
+        """Q33: only a field that is off long enough resets a card."""
+        generation = self._generation
+
+        def unpowered() -> None:
+            if generation == self._generation:
+                for presented in stubborn:
+                    presented.half_open = False
+                    presented.picc.deselect()
+
+        self._later(self.reset_seconds, unpowered)
 
     def enter(self, presented: Presented) -> None:
         self.cards.append(presented)
@@ -92,10 +85,16 @@ class Field:
                 if target.presented is presented:
                     target.lost_status = status
 
-    def visible(self, uid: bytes = b"") -> list[Presented]:
+    def visible(self, uid: bytes = b"", type_b: bool = False) -> list[Presented]:
         """Cards that answer an activation, those with `uid` only if one is asked for."""
         wanted = _without_cascade_tags(uid)
-        return [p for p in self.cards if not wanted or p.card.uid == wanted]
+        return [
+            p
+            for p in self.cards
+            if p.type_b == type_b
+            and not p.half_open
+            and (not wanted or type_b or p.card.uid == wanted)
+        ]
 
     def activate(self, found: list[Presented]) -> bytes:
         """Make `found` the targets; the target data that InListPassiveTarget answers."""
@@ -104,12 +103,18 @@ class Field:
         data = bytearray([len(found)])
         for number, presented in enumerate(found, 1):
             self.targets.append(Target(number, presented))
-            card = presented.card
-            data += bytes([number]) + card.atqa.to_bytes(2, "big")
-            data += bytes([card.sak, len(card.uid)]) + card.uid
-            presented.picc.deselect()
-            if self.auto_rats and presented.picc.iso_dep:
-                data += presented.picc.activate()
+            picc = presented.picc
+            picc.deselect()
+            picc.wake()
+            data.append(number)
+            if presented.type_b:
+                b = presented.picc_b
+                attrib = b.attrib_by_reader(FSDI)
+                data += b.atqb + bytes([len(attrib)]) + attrib
+                continue
+            data += picc.atqa.to_bytes(2, "big") + bytes([picc.sak, len(picc.uid)]) + picc.uid
+            if self.auto_rats and picc.iso_dep:
+                data += picc.activate(FSDI)
         return bytes(data)
 
     def nothing_answered(self) -> None:
