@@ -39,12 +39,15 @@ OPEN = (
     (WAKE, None),
     (CMD("14010000"), OK("15")),
     (CMD("02"), OK("0332010607")),
+    (CMD("00070F"), OK("0100")),
     (CMD("1214"), OK("13")),
-    (CMD("3205010101"), OK("33")),
+    (CMD("3205010102"), OK("33")),
     (CMD("320100"), OK("33")),
 )
 
+SETTINGS = OPEN[4:]  # what it does when a chip has lost them
 POLL = CMD("4A0200")
+POLL_B = CMD("4A010300")
 NOBODY = OK("4B00")
 CARD = "01 0004 20 04 01020304 05 78807002"  # ATS 05 78 80 70 02
 FOUND = OK("4B01" + CARD)
@@ -78,3 +81,140 @@ def activated(*steps, **options):
     reader, script, serial = make((POLL, FOUND), *steps, **options)
     assert run(reader.poll()).uid == bytes((1, 2, 3, 4))
     return reader, script, serial
+
+
+class BusChip:
+    """The same on SPI or I2C: a frame each is waiting, or on its way. Base of the two below."""
+
+    def __init__(self, clock, *steps):
+        self.clock = clock
+        self.script = Script(steps)
+        self.due = []  # (us, frame)
+        self.last = b""
+        self.written = []
+        self.reads = []  # bytes of each data read
+
+    def answer(self, data):
+        self.written.append(data)
+        if data == NACK:
+            self.due.insert(0, (self.clock.now_us + 500, self.last))
+            return
+        at = self.clock.now_us
+        for wait, chunk in self.script(data) or ():
+            at += wait
+            self.due.append((at, chunk))
+
+    def ready(self):
+        return bool(self.due) and self.due[0][0] <= self.clock.now_us
+
+    def irq(self):
+        return 0 if self.ready() else 1
+
+    def taken(self):
+        self.last = self.due.pop(0)[1]
+
+
+class SpiChip(BusChip):
+    """A `machine.SPI` with a PN532 on it; `cs` is its NSS."""
+
+    rate = 2000000
+    command = None
+
+    def init(self, baudrate):
+        self.rate = baudrate
+
+    def cs(self, level):
+        if not level:
+            self.command = None
+            self.data = b""
+            self.at = 0
+            self.selected_us = self.clock.now_us
+        elif self.command == 1:
+            self.answer(self.data)
+        elif self.command == 3:
+            self.reads.append(self.at)
+            if self.ready():
+                self.taken()
+        self.level = level
+
+    def write(self, buf):
+        assert self.level == 0
+        data = bytes(buf)
+        self.clock.advance_us(len(data) * 8000000 // self.rate)
+        if self.command is None:
+            self.command = data[0]
+            data = data[1:]
+        self.data += data
+
+    def readinto(self, buf, write=0):
+        assert self.level == 0
+        self.clock.advance_us(len(buf) * 8000000 // self.rate)
+        if self.command == 2:
+            buf[0] = 1 if self.ready() else 0
+            return
+        frame = self.due[0][1] if self.ready() else b""
+        for i in range(len(buf)):
+            buf[i] = frame[self.at] if self.at < len(frame) else 0
+            self.at += 1
+
+
+class I2cChip(BusChip):
+    """A `machine.I2C` with a PN532 on it, and its two lines.
+
+    `fail` is called before each transfer and may raise OSError. `holds_sda`: how many clocks it
+    takes until the chip lets go of SDA.
+    """
+
+    OPEN_DRAIN = 3
+    holds_sda = 0
+    made = 0
+
+    def fail(self):
+        pass
+
+    def make(self):
+        self.made += 1
+        return self
+
+    def writeto(self, address, buf):
+        assert address == 0x24 and not self.holds_sda
+        self.clock.advance_us((1 + len(buf)) * 23)
+        self.fail()
+        if buf:
+            self.answer(bytes(buf))
+
+    def readfrom_into(self, address, buf):
+        assert address == 0x24 and not self.holds_sda
+        self.clock.advance_us((1 + len(buf)) * 23)
+        self.fail()
+        ready = self.ready()
+        buf[0] = 1 if ready else 0
+        frame = self.due[0][1] if ready else b"\x5a" * 8
+        for i in range(1, len(buf)):
+            buf[i] = frame[i - 1] if i <= len(frame) else 0
+        if len(buf) > 1:
+            self.reads.append(len(buf) - 1)
+            if ready:
+                self.taken()
+
+    def pin(self, clocked):
+        return Line(self, clocked)
+
+
+class Line:
+    OPEN_DRAIN = 3
+
+    def __init__(self, chip, clocked):
+        self.chip = chip
+        self.clocked = clocked
+        self.modes = []
+
+    def init(self, mode, value=None):
+        self.modes.append(mode)
+
+    def __call__(self, level=None):
+        if level is None:
+            return 1 if self.clocked or not self.chip.holds_sda else 0
+        if level and self.clocked and self.chip.holds_sda:
+            assert set(self.modes) == {self.OPEN_DRAIN}
+            self.chip.holds_sda -= 1

@@ -1,7 +1,20 @@
 """The PN532 driver against a scripted chip: the dialog, and each quirk by its name."""
 
 from fakes import run
-from pn532_script import ACK, CMD, ERROR, NACK, OK, OPEN, POLL, RSP, WAKE, activated, make
+from pn532_script import (
+    ACK,
+    CMD,
+    ERROR,
+    NACK,
+    OK,
+    OPEN,
+    POLL,
+    RSP,
+    SETTINGS,
+    WAKE,
+    activated,
+    make,
+)
 from validator.nfc.reader import CardLost, ReaderDead
 
 
@@ -21,7 +34,14 @@ EXCHANGE = CMD("4001" + SELECT.hex())
 def test_open_identifies_and_configures():
     reader, script, _ = make(*OPEN)
     info = run(reader.open())
-    assert info == {"chip": "pn532", "firmware": "1.6", "support": 7, "baud": 115200}
+    assert info == {
+        "chip": "pn532",
+        "firmware": "1.6",
+        "support": 7,
+        "antenna": True,
+        "bus": "uart",
+        "baud": 115200,
+    }
     assert not script.steps
 
 
@@ -256,7 +276,7 @@ def test_q10_poll_that_is_never_answered():
 
 def test_q10_silent_chip_is_configured_anew():
     silent = ((POLL, [(1000, ACK)]), (ACK, None))
-    reader, script, _ = make(*(silent * 8 + OPEN[:2] + OPEN[3:]))
+    reader, script, _ = make(*(silent * 8 + OPEN[:2] + SETTINGS))
     for _ in range(8):
         assert run(reader.poll()) is None
     assert not script.steps

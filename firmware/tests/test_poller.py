@@ -11,6 +11,7 @@ class Reader:
     """A card lies in the field while `lies(now_ms)` says so."""
 
     chip = "fake"
+    low_power = False  # its field is left alone, except where a test is about it
 
     def __init__(self, clock, lies=lambda now: False):
         self.clock = clock
@@ -154,12 +155,12 @@ def test_q16_dead_reader_is_recovered_with_back_off():
     assert poller.fault == "" and poller.state == "activated"
 
 
-def test_q16_health_is_probed_every_two_seconds():
+def test_q16_health_is_probed_every_second():
     poller, reader, _ = make(lambda now: now > 9000)
     run(poller.next())
     checks = [entry[1] for entry in reader.log if entry[0] == "check"]
     gaps = [b - a for a, b in zip(checks, checks[1:])]
-    assert len(checks) == 4 and min(gaps) >= 2000 and max(gaps) < 2200
+    assert len(checks) == 8 and min(gaps) >= 1000 and max(gaps) < 1200
 
 
 def test_q16_failed_probe_leads_to_recovery():
@@ -260,3 +261,148 @@ def test_q31_reset_gives_up_when_nobody_comes_back():
     before = clock.ticks_ms()
     assert not run(card.reset())
     assert clock.ticks_ms() - before < 800
+
+
+def test_q16_dead_reader_is_known_within_two_seconds_while_polling():
+    # Polls go on finding nobody: only the probe tells.
+    poller, reader, clock = make(lambda now: now > 9000)
+    died = []
+
+    async def check():
+        if clock.ticks_ms() < 5000 or died and clock.ticks_ms() > died[0]:
+            return True
+        await clock.sleep_ms(170)
+        return False
+
+    faults = []
+    poller.on_fault = lambda reason: (
+        faults.append((reason, clock.ticks_ms())),
+        died.append(clock.ticks_ms()),
+    )
+    reader.check = check
+    run(poller.next())
+    assert faults[0][0] == "no_answer" and faults[0][1] - 5000 <= 2000
+
+
+def test_q16_dead_reader_is_known_within_two_seconds_while_a_card_leaves():
+    poller, reader, clock = make(lambda now: now < 20000)
+    target = run(poller.next())
+    reader.alive = False
+    start = clock.ticks_ms()
+    told = []
+    poller.on_fault = lambda reason: told.append(clock.ticks_ms())
+    assert not run(poller.finish(target))
+    assert told[0] - start <= 2000 and poller.state == "removal"
+
+
+def test_q34_reader_that_fails_in_an_exchange_is_recovered_before_the_next_card():
+    poller, reader, clock = make(lambda now: now < 1000)
+    told = []
+    poller.on_fault = lambda reason: told.append(reason)
+    poller.on_recovered = lambda: told.append("well")
+    card = poller.card(run(poller.next()))
+
+    async def transceive(apdu):
+        raise ReaderDead("over_current")
+
+    reader.transceive = transceive
+    try:
+        run(card.transceive(b"\x00"))
+        raise AssertionError("did not raise")
+    except ReaderDead:
+        pass
+    failed = clock.ticks_ms()
+    run(poller.finish(card.target))
+    assert told == ["over_current", "well"]
+    recovered = [at for what, at in (e[:2] for e in reader.log) if what == "recover"]
+    assert len(recovered) == 1 and recovered[0] - failed >= 2000  # it cooled down
+
+
+def test_q16_fault_and_recovery_are_told_once_each():
+    poller, reader, clock = make(lambda now: now > 5000)
+    told = []
+    poller.on_fault = lambda reason: told.append((reason, poller.state))
+    poller.on_recovered = lambda: told.append(("well", poller.state))
+    reader.fail_poll = [ReaderDead("no_ack")]
+    reader.fail_recover = [ReaderDead("silent") for _ in range(3)]
+    run(poller.next())
+    assert told == [("no_ack", "fault"), ("well", "polling")]
+    # 100 + 200 + 400 ms of back-off.
+    assert poller.status()["recovery_ms"] == 700
+
+
+def test_q16_recovery_is_told_even_if_nobody_waited_for_it():
+    poller, reader, clock = make(lambda now: now > 5000)
+    told = []
+    poller.on_fault = told.append
+    poller.on_recovered = lambda: told.append("well")
+    reader.fail_poll = [ReaderDead("no_ack")]
+
+    class Cancelled(Exception):
+        pass
+
+    recover = reader.recover
+
+    async def cancelled():
+        raise Cancelled()
+
+    reader.recover = cancelled
+    try:
+        run(poller.next())
+        raise AssertionError("not cancelled")
+    except Cancelled:
+        pass
+    reader.recover = recover
+    run(poller.next())
+    assert told == ["no_ack", "well"]
+
+
+def test_low_power_field_is_off_between_polls_and_on_for_a_card():
+    clock = FakeClock()
+    reader = Reader(clock, lambda now: now > 1000)
+    del Reader.low_power
+    try:
+        poller = Poller(reader, clock)
+    finally:
+        Reader.low_power = False
+    run(poller.next())
+    switched = [e for e in reader.log if e[0] == "field"]
+    assert len(switched) == len(reader.polls) - 1
+    assert not [e for e in switched if e[1]]  # the poll itself brings it back
+    # Off for long enough to reset whoever lies there, and back before a phone gives up.
+    for (_, _, off_us), polled_ms in zip(switched, reader.polls[1:]):
+        assert 5.1 <= polled_ms - 10 - off_us / 1000 <= 250
+    status = poller.status()
+    assert 10 <= status["field_percent"] <= 20 and status["poll_ms"] == 60
+
+
+def test_field_stays_on_if_so_wished():
+    poller, reader, _ = make(lambda now: now > 1000)
+    run(poller.next())
+    assert not [e for e in reader.log if e[0] == "field"]
+    assert poller.status()["field_percent"] >= 99
+
+
+def test_first_silence_is_no_failure():
+    poller, reader, _ = make(lambda now: now > 3000)
+    run(poller.next())
+    assert poller.counters["losses"] == poller.counters["faults"] == 0
+
+
+def test_status_has_what_is_measured():
+    poller, reader, _ = make(lambda now: now > 1000)
+    reader.traffic = lambda: {"bus": "fake", "exchanges": 3}
+    run(poller.next())
+    status = poller.status()
+    assert status["state"] == "activated" and status["traffic"]["exchanges"] == 3
+    assert status["detect_us"] >= 10000 and status["cards"] == 1
+    assert "fault" not in status and "recovery_ms" not in status
+
+
+def test_figures_about_time_stay_small():
+    poller, reader, clock = make(lambda now: now > 3000)
+    poller._watched_us = 500000001
+    poller._field_us = 100000000
+    run(poller.next())
+    assert poller._watched_us < 300000000
+    assert 15 <= poller.status()["field_percent"] <= 25

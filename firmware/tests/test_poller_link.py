@@ -64,7 +64,7 @@ def test_whole_tap_over_the_link():
         assert run(poller.finish(target)) and clock.ticks_ms() == before
     assert host.calls[0] == (
         "card.transceive",
-        {"apdu": "00a404000e325041592e5359532e444446303100"},
+        {"apdu": "00a404000e325041592e5359532e444446303100", "presentation": ""},
     )
 
 

@@ -10,9 +10,9 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from faretap.errors import FaretapError
 from faretap.image.errors import ImageError
@@ -36,6 +36,10 @@ class Chip:
     usb: frozenset[int]
     console: frozenset[int]  # UART0, which the official MicroPython keeps for its console
     uarts: int
+    i2cs: int
+    spis: tuple[
+        int, ...
+    ]  # MicroPython's numbers: its 1 is the chip's SPI2, as 0 and 1 are the flash's
     label: str
 
 
@@ -51,6 +55,8 @@ CHIPS = {
         usb=frozenset(),
         console=frozenset({1, 3}),
         uarts=3,
+        i2cs=2,
+        spis=(1, 2),
         label="ESP32",
     ),
     # GPIO 26-32 are the flash, 33-37 the octal PSRAM of the R8 modules; 22-25 do not exist.
@@ -65,6 +71,8 @@ CHIPS = {
         usb=frozenset({19, 20}),
         console=frozenset({43, 44}),
         uarts=3,
+        i2cs=2,
+        spis=(1, 2),
         label="ESP32-S3",
     ),
     # GPIO 11-17 are the flash and its supply. ESP32-C3-MINI-1 datasheet, table 3.
@@ -78,6 +86,8 @@ CHIPS = {
         usb=frozenset({18, 19}),
         console=frozenset({20, 21}),
         uarts=2,
+        i2cs=1,
+        spis=(1,),
         label="ESP32-C3",
     ),
 }
@@ -104,14 +114,62 @@ class Link(_Strict):
     usb: bool = False
 
 
+BUS_PINS = {"uart": ("tx", "rx"), "spi": ("sck", "mosi", "miso", "cs"), "i2c": ("sda", "scl")}
+MAX_READER_BAUD = {"uart": 921600, "spi": 10_000_000, "i2c": 400_000}
+
+
 class Reader(_Strict):
-    chip: Literal["pn532"]
-    bus: Literal["uart"]
-    uart: int
-    tx: Pin
-    rx: Pin
-    reset: Pin
-    baud: int
+    """The NFC chip. Of the buses, one: its controller's number and its pins.
+
+    `baud` is the UART's rate after power-up, or the highest clock of SPI or I2C in Hz;
+    `fast_baud` is what a UART is raised to. `type_b`: every n-th poll without a card looks for
+    type B cards, 0 = never.
+    """
+
+    chip: Literal["pn532", "mfrc522"]
+    bus: Literal["uart", "spi", "i2c"]
+    uart: int | None = None
+    tx: Pin | None = None
+    rx: Pin | None = None
+    spi: int | None = None
+    sck: Pin | None = None
+    mosi: Pin | None = None
+    miso: Pin | None = None
+    cs: Pin | None = None
+    i2c: int | None = None
+    sda: Pin | None = None
+    scl: Pin | None = None
+    reset: Pin | None = None
+    power: Pin | None = None
+    irq: Pin | None = None
+    baud: Annotated[int, Field(gt=0)] | None = None
+    fast_baud: Literal[115200, 230400, 460800, 921600] | None = None
+    max_data: Annotated[int, Field(ge=16, le=262)] | None = None
+    type_b: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_bus(self) -> Self:
+        if self.chip == "mfrc522" and self.bus != "spi":
+            raise ValueError("an MFRC522 with bus spi")
+        for bus, pins in BUS_PINS.items():
+            for key in (bus, *pins):
+                if (getattr(self, key) is not None) != (bus == self.bus):
+                    verb = "with" if bus == self.bus else "without"
+                    raise ValueError(f"a reader on {self.bus} {verb} {key}")
+        if self.baud is not None and self.baud > MAX_READER_BAUD[self.bus]:
+            raise ValueError(f"a baud of at most {MAX_READER_BAUD[self.bus]} on {self.bus}")
+        if self.bus == "uart" and self.baud not in (None, 115200):
+            raise ValueError("a baud of 115200, at which a PN532 starts")
+        for key, right in (("fast_baud", "uart"), ("irq", "spi i2c")):
+            if getattr(self, key) is not None and self.bus not in right:
+                raise ValueError(f"a reader on {self.bus} without {key}")
+        return self
+
+    def pins(self) -> dict[str, int]:
+        """Pin names as in pins.csv -> GPIO number."""
+        keys = (*BUS_PINS[self.bus], "reset", "power", "irq")
+        wired = {f"READER_{key.upper()}": getattr(self, key) for key in keys}
+        return {name: gpio for name, gpio in wired.items() if gpio is not None}
 
 
 class Scanner(_Strict):
@@ -160,11 +218,7 @@ class Devices(_Strict):
 
     def pins(self) -> dict[str, int]:
         """Pin names as in pins.csv -> GPIO number, for every pin of every part."""
-        found = {
-            "READER_TX": self.reader.tx,
-            "READER_RX": self.reader.rx,
-            "READER_RESET": self.reader.reset,
-        }
+        found = self.reader.pins()
         if self.scanner:
             found["SCANNER_TX"] = self.scanner.tx
             found["SCANNER_RX"] = self.scanner.rx
@@ -179,7 +233,7 @@ class Devices(_Strict):
         return found
 
 
-INPUTS = ("READER_RX", "SCANNER_RX")
+INPUTS = ("READER_RX", "READER_MISO", "READER_IRQ", "SCANNER_RX")
 
 
 @dataclass(frozen=True)
@@ -289,7 +343,8 @@ def _devices(path: Path, raw: bytes) -> Devices:
             raise BoardError(f"{path}: {where} is missing.") from e
         if first["type"] == "extra_forbidden":
             raise BoardError(f"{path}: {where} is not a known key.") from e
-        raise _wrong(path, where, value, first["msg"].removeprefix("Input should be ")) from e
+        right = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        raise _wrong(path, where, value, right) from e
 
 
 def _check_pins(path: Path, devices: Devices) -> None:
@@ -328,6 +383,20 @@ def _check_pins(path: Path, devices: Devices) -> None:
         if not 0 <= uart < chip.uarts:
             raise _wrong(file, f"{part}.uart", uart, f"one of the {chip.uarts} of {chip.label}")
         taken[uart] = part
+    _check_buses(file, chip, devices)
+
+
+def _check_buses(file: Path, chip: Chip, devices: Devices) -> None:
+    """SPI and I2C controllers: those that the chip has for us, each for one part."""
+    reader = devices.reader
+    if reader.spi is not None and reader.spi not in chip.spis:
+        raise _wrong(file, "reader.spi", reader.spi, f"one of {chip.label}'s {chip.spis}")
+    display = devices.display.i2c if devices.display else None
+    for part, i2c in (("reader", reader.i2c), ("display", display)):
+        if i2c is not None and not 0 <= i2c < chip.i2cs:
+            raise _wrong(file, f"{part}.i2c", i2c, f"one of the {chip.i2cs} of {chip.label}")
+    if display is not None and reader.i2c == display:
+        raise _wrong(file, "reader.i2c", reader.i2c, "one that display does not use")
 
 
 def _uart(scanner: Scanner | None) -> int | None:

@@ -19,24 +19,32 @@ class LinkReader:
 
     chip = "link"
     removal_grace_ms = 0  # the host says exactly when a card comes and goes
+    low_power = False  # there is no field to save
 
     def __init__(self, call):
         self._call = call
         self._armed = None  # presented and not yet polled
         self._active = None
+        self._presentation = ""
 
     def present_card(self, info):
         """Lay a card on the reader; `poll` returns it once.
 
-        `info`: {"uid": hex, "sak": int, "atqa": int, "ats": hex, "count": int}, of which ATQA,
-        ATS and count may be missing. ValueError or KeyError for nonsense.
+        `info`: {"uid": hex, "sak": int, "atqa": int, "ats": hex, "count": int,
+        "kind": "A" or "B", "presentation": text}, of which only UID and SAK must be there.
+        ValueError or KeyError for nonsense. The calls for this card carry its presentation, so
+        that a host which came later cannot answer for a card that it does not hold.
         """
+        self._presentation = info.get("presentation", "")
         ats = bytes.fromhex(info.get("ats", "0578807002"))
         uid = bytes.fromhex(info["uid"])
         if len(uid) not in (4, 7, 10):
             raise ValueError("a UID has 4, 7 or 10 bytes")
-        target = Target(uid, info.get("atqa", 4), info["sak"], ats, info.get("count", 1))
-        self._armed = target
+        kind = info.get("kind", "A")
+        if kind not in ("A", "B"):
+            raise ValueError("a card is of kind A or B")
+        count = info.get("count", 1)
+        self._armed = Target(uid, info.get("atqa", 4), info["sak"], ats, count, kind)
 
     def withdraw_card(self):
         """Take the card away, whatever is going on with it."""
@@ -65,7 +73,8 @@ class LinkReader:
         if not self._active:
             raise CardLost("not_listed")
         try:
-            result = await self._call("card.transceive", {"apdu": bytes(apdu).hex()})
+            params = {"apdu": bytes(apdu).hex(), "presentation": self._presentation}
+            result = await self._call("card.transceive", params)
         except RpcError as e:
             raise _translated(e)
         if not self._active:

@@ -1,47 +1,29 @@
-"""PN532 as a reader of ISO 14443-4 type A cards, over its high speed UART (HSU).
+"""PN532 as a reader of ISO 14443-4 cards, over its UART (HSU), SPI or I²C.
 
     reader = Pn532Reader(Serial(UART(1, 115200), clock), clock, reset_pin=Pin(4, Pin.OUT))
     await reader.open()
     target = await reader.poll()
     answer = await reader.transceive(apdu)
 
+In place of the `Serial`, a `pn532_spi.SpiLine` or `pn532_i2c.I2cLine` does as well.
 The chip does anticollision, RATS, block numbers, S(WTX) and chaining by itself (UM0701-02 7.3.8).
 Section numbers below are those of UM0701-02, the PN532 user manual.
 """
 
-from validator.nfc.pn532_chip import Pn532Chip
+from validator.nfc.pn532_cards import Pn532Cards
 from validator.nfc.pn532_frame import PARAMETERS
-from validator.nfc.pn532_port import ACK_CARD_MS, ACK_ONCE_MS, Silent
-from validator.nfc.reader import (
-    CardLost,
-    CardProtocolError,
-    ReaderDead,
-    ReaderError,
-    Target,
-    random_uid,
-)
+from validator.nfc.pn532_port import ACK_CARD_MS, ACK_ONCE_MS, WIRE_MASK, Silent
+from validator.nfc.reader import CardLost, CardProtocolError, ReaderDead, ReaderError
 
-_DIAGNOSE = 0x00
-_SET_PARAMETERS = 0x12
-_RF_CONFIGURATION = 0x32
 _IN_DATA_EXCHANGE = 0x40
-_IN_DESELECT = 0x44
-_IN_LIST_PASSIVE_TARGET = 0x4A
-_IN_RELEASE = 0x52
-_IN_SELECT = 0x54
 
 _MI = 0x40  # more information, in Tg and in the status byte (7.3.8)
-# MaxTg 2, so that a second card is seen (Q22); BrTy 0, 106 kbps type A (7.3.5).
-_TWO_TYPE_A = b"\x02\x00"
-_CARD_PRESENCE = 0x06  # Diagnose: R(NAK) to an ISO 14443-4 card (7.2.1)
 
-_POLL_MS = 90  # a poll with anticollision, RATS and a second card; some chips never end it (Q10)
 _EXCHANGE_MS = 1500  # FWT 77 ms (FWI 8) and a handful of S(WTX); endless WTX ends here (Q24)
-_FIELD_OFF_MS = 6  # EMVCo reset: at least 5.1 ms (Q33)
 
 _MAX_DATA = 262  # bytes of card data in one command or answer (7.3.8, Q27)
 _MAX_ANSWER = 4352  # a chained answer longer than any APDU we ask for is no answer
-_SILENT_POLLS = 8  # polls without end in a row: did the chip restart with its defaults?
+_US_LIMIT = 1000000000  # a 32-bit chip's integers need no heap up to here
 
 # Status byte, bits 0-5 (7.1): (error class, reason). What is not here breaks the protocol.
 _STATUS = {
@@ -70,54 +52,47 @@ _NOT_LISTED = 0x27
 _REPEATABLE = b"\xa4\xb0\xb2\xca\x5c"
 
 
-class Pn532Reader(Pn532Chip):
+class Pn532Reader(Pn532Cards):
     """A reader chip; see `validator.nfc.reader` for the errors that its methods raise.
 
     `reset_pin` (RSTPD_N) and `power_pin` (the rail, high = on) are called with 0 or 1, if given.
     `baud` is what the UART is raised to after power-up. `max_data` below 262 is for clones that
-    take no extended frames: 252 fits a normal one.
+    take no extended frames: 252 fits a normal one. `type_b_every`: every n-th poll that finds no
+    type A card looks for a type B card as well; 0 = never.
     """
 
     def __init__(
-        self, serial, clock, reset_pin=None, power_pin=None, baud=115200, max_data=_MAX_DATA
+        self,
+        serial,
+        clock,
+        reset_pin=None,
+        power_pin=None,
+        baud=115200,
+        max_data=_MAX_DATA,
+        type_b_every=4,
     ):
-        super().__init__(serial, clock, reset_pin, power_pin, baud)
+        super().__init__(serial, clock, reset_pin, power_pin, baud, type_b_every)
         self._max_data = max_data
-        self._tg = 0  # logical number of the active target, 0 = none
-        self._listed = 0  # the same after a deselect, for InSelect
-        self._count = 0
-        self._fresh = False  # no APDU was answered since activation
-        self._half_open = False  # a card may be left in the middle of something (Q33)
-        self._uid = b""
-        self._silent_polls = 0
+        self._exchanges = 0
+        self._apdu_bytes = 0
+        self._wire_bytes = 0
+        self._exchange_us = 0
 
-    async def field(self, on):
-        """RF field on or off. Off also ends what was going on with a card."""
-        if not on:
-            self._tg = self._listed = 0
-        await self._send(_RF_CONFIGURATION, b"\x01\x01" if on else b"\x01\x00")
+    def traffic(self):
+        """What the exchanges of APDUs cost since the start, the cards' own time included.
 
-    async def poll(self):
-        """One poll cycle with activation; a Target or None. At most about 100 ms.
-
-        Raises ReaderDead if the chip does not even acknowledge.
+        {"bus", "baud", "exchanges", "apdu_bytes", "wire_bytes", "us"}; wire bytes are those of
+        the host's line with frames and ACKs. All begin anew before `us` gets large.
         """
-        if self._half_open:
-            await self._reset_field()
-        self._tg = self._listed = 0
-        try:
-            target = await self._list()
-        except Silent:
-            # Q10: no card, and this chip's way of saying so. Or it restarted, and polls for ever.
-            self._silent_polls += 1
-            if self._silent_polls % _SILENT_POLLS == 0:
-                await self._find()
-                await self._configure()
-            return None
-        self._silent_polls = 0
-        if target:
-            self._uid = target.uid
-        return target
+        port = self._port
+        return {
+            "bus": port.bus,
+            "baud": port.baud,
+            "exchanges": self._exchanges,
+            "apdu_bytes": self._apdu_bytes,
+            "wire_bytes": self._wire_bytes,
+            "us": self._exchange_us,
+        }
 
     async def transceive(self, apdu):
         """Exchange one APDU (up to 261 bytes) with the active card; returns its answer with SW.
@@ -134,8 +109,18 @@ class Pn532Reader(Pn532Chip):
         # without harm is sent twice.
         repeatable = 1 < len(apdu) <= self._max_data and apdu[1] in _REPEATABLE
         ack_ms = ACK_CARD_MS if repeatable else ACK_ONCE_MS
+        clock = self._clock
+        wire = self._port.wire_bytes
+        start = clock.ticks_us()
         try:
-            return await self._exchange_apdu(apdu, ack_ms)
+            answer = await self._exchange_apdu(apdu, ack_ms)
+            if self._exchange_us > _US_LIMIT:
+                self._exchanges = self._apdu_bytes = self._wire_bytes = self._exchange_us = 0
+            self._exchange_us += clock.diff(clock.ticks_us(), start)
+            self._exchanges += 1
+            self._apdu_bytes += len(apdu) + len(answer)
+            self._wire_bytes += (self._port.wire_bytes - wire) & WIRE_MASK
+            return answer
         except Silent:
             self._half_open = True
             raise CardLost("timeout")
@@ -143,96 +128,7 @@ class Pn532Reader(Pn532Chip):
             self._half_open = True
             raise
 
-    async def present(self):
-        """Is the card that was polled last still there? Ends in the state it began in.
-
-        An active card is asked by R(NAK). After `deselect` it is selected again (Q21): by its
-        number, then by listing what is in the field, then after a field reset.
-        """
-        if self._tg:
-            return await self._status(_DIAGNOSE, bytes((_CARD_PRESENCE,))) == 0
-        if self._listed:
-            listed = bytes((self._listed,))
-            if await self._status(_IN_SELECT, listed) == 0:
-                await self._status(_IN_DESELECT, listed)
-                return True
-            self._listed = 0
-        if not self._half_open:
-            # Without a reset every card keeps its UID, so another UID is another card.
-            found = await self._list_quietly()
-            if found:
-                return found.uid == self._uid
-        await self._reset_field()
-        found = await self._list_quietly()
-        if not found:
-            return False
-        # A phone makes up a new UID after the reset.
-        return found.uid == self._uid or (random_uid(found.uid) and random_uid(self._uid))
-
-    async def deselect(self):
-        """End the session: DESELECT, and after an error a field reset as well. Never raises."""
-        tg = self._tg
-        self._tg = 0
-        try:
-            if tg and not self._half_open:
-                everyone = self._count > 1
-                if await self._status(_IN_DESELECT, bytes((0 if everyone else tg,))) == 0:
-                    self._listed = tg
-                    return
-                self._half_open = True
-            if self._half_open:
-                await self._send(_IN_RELEASE, b"\x00")
-                await self._reset_field()
-        except ReaderError:
-            self._half_open = True
-
     # Inside.
-
-    async def _configure(self):
-        # Automatic ATR_RES and automatic RATS, no NAD, no DID: the power-up default (7.2.9).
-        await self._send(_SET_PARAMETERS, b"\x14")
-        # MxRtyATR, MxRtyPSL, MxRtyPassiveActivation (7.3.1, item 5): the last one is infinite by
-        # default, so that a poll without a card would never end (Q10). Two tries, for phones that
-        # need a second polling loop in the same field.
-        await self._send(_RF_CONFIGURATION, b"\x05\x01\x01\x01")
-        # A card may be left active by what ran before.
-        await self._reset_field()
-
-    async def _reset_field(self):
-        self._half_open = False
-        await self.field(False)
-        await self._clock.sleep_ms(_FIELD_OFF_MS)
-
-    async def _list(self):
-        """InListPassiveTarget; the first card becomes the active one. Target or None."""
-        n = await self._send(_IN_LIST_PASSIVE_TARGET, _TWO_TYPE_A, _POLL_MS)
-        rx = self._port.rx
-        if not n or not rx[0]:
-            return None
-        # NbTg, then Tg, SENS_RES 2, SEL_RES, length and UID, length and ATS (7.3.5).
-        uid_end = 6 + rx[5] if n > 5 else n
-        if uid_end > n or rx[5] not in (4, 7, 10):
-            self._half_open = True
-            return None
-        sak = rx[4]
-        ats = b""
-        if sak & 0x20 and uid_end < n:
-            ats = bytes(rx[uid_end : min(n, uid_end + rx[uid_end])])
-        self._tg = rx[1]
-        self._count = rx[0]
-        self._fresh = True
-        return Target(bytes(rx[6:uid_end]), (rx[2] << 8) | rx[3], sak, ats, rx[0])
-
-    async def _list_quietly(self):
-        """Who is there? The card is left for the next poll to reset and activate."""
-        try:
-            found = await self._list()
-        except Silent:
-            return None
-        self._tg = 0
-        if found:
-            self._half_open = True
-        return found
 
     async def _exchange_apdu(self, apdu, ack_ms):
         view = memoryview(apdu)
@@ -270,10 +166,11 @@ class Pn532Reader(Pn532Chip):
             error = status & 0x3F
             if not error:
                 return n, bool(status & _MI)
-            if error == _NOT_LISTED and self._fresh and again:
-                # The chip forgot its target (Q26) before the card was asked anything: list again.
+            if (error == _NOT_LISTED or self._did) and self._fresh and again:
+                # The chip forgot its target (Q26) before the card was asked anything, or a type B
+                # card does not get along with its DID (Q28): list again.
                 await self._reset_field()
-                if await self._list():
+                if await self._list_kind():
                     continue
             kind, reason = _STATUS.get(error, (CardProtocolError, "status_%02x" % error))
             raise kind(reason)

@@ -23,6 +23,8 @@ ERROR = 3
 FRAME = 4
 BAD = 5
 
+_PREAMBLE = 12  # zeros before a start code that `wanted` puts up with (Q03)
+
 _SYNC = 0
 _HEAD = 1
 _EXTENDED = 2
@@ -55,6 +57,33 @@ def seal(buf, code, n):
     buf[end] = -sum(memoryview(buf)[8:end]) & 0xFF
     buf[end + 1] = 0
     return start, end + 2
+
+
+def wanted(buf, n):
+    """How many bytes the frame takes whose first `n` stand in `buf`, preamble and postamble too.
+
+    For buses on which the host says how much it reads. While the head is incomplete, the answer
+    is how many bytes the next piece of it needs; `n` for what is whole, or no frame at all.
+    """
+    at = 1
+    while at < n and not (buf[at] == 0xFF and buf[at - 1] == 0):
+        at += 1
+    if at >= n:
+        return n + 6 if n <= _PREAMBLE else n
+    if at + 2 >= n:
+        return at + 4
+    length = buf[at + 1]
+    check = buf[at + 2]
+    if length + check == 0xFF:
+        return at + 4  # ACK, NACK
+    if length == 0xFF and check == 0xFF:
+        if at + 5 >= n:
+            return at + 6
+        length = (buf[at + 3] << 8) | buf[at + 4]
+        at += 3
+    if length > MAX_LENGTH:
+        return n
+    return at + 5 + length
 
 
 class Parser:

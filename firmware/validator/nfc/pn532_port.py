@@ -1,4 +1,7 @@
-"""The dialog with a PN532 over its high speed UART: command, ACK, response (UM0701-02, 6.2.2).
+"""The dialog with a PN532: command, ACK, response (UM0701-02, 6.2.2), on whichever bus.
+
+The line underneath is `validator.hal.Serial` for the high speed UART, or `pn532_spi.SpiLine` or
+`pn532_i2c.I2cLine`, which look the same from here and bring one frame with each read.
 
 The rules that real chips, cables and clones taught are here, by quirk: ACK late or missing (Q02),
 answers before the ACK or left over from an aborted command (Q04, Q05), error frames (Q06), damaged
@@ -15,6 +18,8 @@ ACK_MS = (15, 30, 120)
 ACK_CARD_MS = (30, 120)
 ACK_ONCE_MS = (120,)
 ACK_FIRST_MS = (1500,)  # the first ACK after power-up behind a slow USB bridge (Q02)
+
+WIRE_MASK = 0x3FFFFFFF  # the count of bytes begins anew before it needs the heap
 
 _CONFIRM_MS = 10  # after an abort: is the first answer the last one? (Q05)
 _DOUBT_MS = 50  # after an answer to something else: ask again for the right one
@@ -38,7 +43,7 @@ class Silent(ReaderDead):
 
 
 class Port:
-    """One command at a time. `serial` and `clock` are as in `validator.hal`.
+    """One command at a time. `serial` is the line, `clock` is as in `validator.hal`.
 
     `tx[frame.PARAMETERS:]` takes a command's parameters before `command`; afterwards
     `rx[:n]` has the answer's bytes behind the response code, until the next command.
@@ -47,7 +52,9 @@ class Port:
     def __init__(self, serial, clock):
         self.serial = serial
         self.clock = clock
-        self.baud = 115200
+        self.bus = getattr(serial, "bus", "uart")
+        self.baud = serial.baud if self.bus != "uart" else 115200
+        self._trouble = getattr(serial, "trouble", None)
         self.tx = memoryview(bytearray(frame.BUFFER))
         self._parser = frame.Parser()
         self.rx = self._parser.view[2:]
@@ -59,14 +66,27 @@ class Port:
         self._quiet_ms = 0  # how long after `_quiet_from` an answer to a repeated frame may come
         self._quiet_from = 0
         self.stats = {"resent": 0, "nacked": 0, "aborted": 0, "stale": 0, "syntax": 0}
+        self.commands = 0
+        self.wire_bytes = 0  # of commands, ACKs and answers, each as if it went through once
 
     def set_baud(self, baud):
-        self.serial.set_baud(baud)
-        self.baud = baud
+        """For the UART; SPI and I2C choose their own rate, at most what the board says."""
+        if self.bus == "uart":
+            self.serial.set_baud(baud)
+            self.baud = baud
 
     async def wake(self):
+        if self.bus != "uart":
+            await self.serial.wake()
+            return
         self.serial.write(_WAKE_UP)
         await self.clock.sleep_ms(_WAKE_MS)
+
+    def _damaged(self):
+        """Tell the line that it may be too fast for its chip (Q15)."""
+        if self._trouble:
+            self._trouble()
+            self.baud = self.serial.baud
 
     async def command(self, code, n, timeout_ms, ack_ms=ACK_MS):
         """Send command `code` with `n` bytes of parameters; returns the answer's byte count.
@@ -89,8 +109,8 @@ class Port:
             self._at = self._end = 0
             self._parser.reset()
             self.serial.write(self.tx[start:end])
-            # The 15 ms begin when the last bit is out; write() returns before that.
-            sending_ms = (end - start) * 10000 // self.baud + 1
+            # The 15 ms begin when the last bit is out; a UART's write() returns before that.
+            sending_ms = (end - start) * 10000 // self.baud + 1 if self.bus == "uart" else 1
             event = await self._acknowledge(code, ack_ms[attempt] + sending_ms)
             if event == frame.ACK:
                 event = await self._answer(code, timeout_ms, confirm_ms)
@@ -117,7 +137,15 @@ class Port:
             self._quiet_ms = clock.diff(last, first) + _QUIET_MS
         self._running = False
         if event == frame.FRAME:
-            return self._parser.length - 2
+            if sent > 1 and not refused:
+                # A frame or its ACK was lost on the way: a dead chip would not have answered now.
+                self._damaged()
+            self.commands += 1
+            n = self._parser.length
+            # Header, checksums and postamble are 7 bytes, or 10 of an extended frame.
+            wire = end - start + 6 + n + (10 if n > 255 else 7)
+            self.wire_bytes = (self.wire_bytes + wire) & WIRE_MASK
+            return n - 2
         if event == frame.BAD:
             await self.abort()
             raise ReaderDead("checksum")
@@ -204,6 +232,7 @@ class Port:
                     return frame.BAD
                 nacks += 1
                 self.stats["nacked"] += 1
+                self._damaged()
                 answered = False
                 limit_ms = timeout_ms
                 self.serial.write(frame.NACK_FRAME)
