@@ -10,8 +10,8 @@ from validator.calls import Calls
 from validator.hal import Clock
 from validator.link.peer import REFUSED, Peer, RpcError
 from validator.log import Log
+from validator.nfc.build import build as build_reader
 from validator.nfc.link_reader import LinkReader
-from validator.nfc.pn532 import Pn532Reader
 from validator.nfc.poller import Poller
 from validator.nfc.reader import ReaderError
 from validator.qr.scanner import Scanner, ScannerError
@@ -43,7 +43,11 @@ class App:
         self.taps = Taps(clock, self.journal, self.state, self.ui, self.log, self._tap_done)
         self.taps.test = self.state.life_cycle != "service"
         self.reader = self._build_reader()
-        self.poller = Poller(self.reader, clock) if self.reader else None
+        self.poller = None
+        if self.reader:
+            self.poller = Poller(
+                self.reader, clock, on_fault=self._reader_fault, on_recovered=self._reader_back
+            )
         self.scanner = self._build_scanner()
         self._reader_info = {"chip": self.reader.chip} if self.reader else {}
         self.console = board.console()
@@ -69,14 +73,12 @@ class App:
             self.log.error("journal", "cannot be mounted: %r" % e)
 
     def _build_reader(self):
-        d = self.board.devices.get("reader")
-        if not d:
+        try:
+            return build_reader(self.board, self.clock)
+        except (ValueError, OSError) as e:
+            # Codes can still be taken, and the link tells what is wrong.
+            self.log.error("reader", "cannot be built: %r" % e)
             return None
-        serial = self.board.serial("reader")
-        if d.get("chip") != "pn532" or serial is None:
-            self.log.error("reader", "no driver for %s on this bus" % d.get("chip"))
-            return None
-        return Pn532Reader(serial, self.clock, reset_pin=self.board.reader_reset_pin())
 
     def _build_scanner(self):
         serial = self.board.serial("scanner")
@@ -92,10 +94,7 @@ class App:
         if not self.poller:
             return {"state": "missing"}
         status = dict(self._reader_info)
-        status["state"] = self.poller.state
-        if self.poller.fault:
-            status["fault"] = self.poller.fault
-        status.update(self.poller.counters)
+        status.update(self.poller.status())
         return status
 
     def scanner_status(self):
@@ -122,9 +121,10 @@ class App:
         try:
             self.link_reader.present_card(params)
             target = await poller.next()
-            summary = await self.taps.card(poller.card(target))
-            await poller.finish(target)
-            return summary
+            try:
+                return await self.taps.card(poller.card(target))
+            finally:
+                await poller.finish(target)  # or the next card would find the reader taken
         finally:
             self._link_tap = False
 
@@ -181,6 +181,14 @@ class App:
                 self.log.info("scan", "%s %s" % (summary["outcome"], summary["reason"]))
             elif not await scanner.check():
                 await self.clock.sleep_ms(_SCAN_RETRY_MS)
+
+    def _reader_fault(self, reason):
+        self.log.error("reader", "failed: " + reason)
+        self.ui.out_of_service("READER")
+
+    def _reader_back(self):
+        self.log.info("reader", "works again")
+        self.ui.ready()
 
     def _scan_fault(self, kind, length):
         self.log.warning("scanner", "a code of %d bytes was %s" % (length, kind))

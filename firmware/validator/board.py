@@ -83,11 +83,31 @@ class Board:
         """An output pin that is off."""
         return machine.Pin(number, machine.Pin.OUT, value=0 if active_high else 1)
 
-    def reader_reset_pin(self):
-        pin = (self.devices.get("reader") or {}).get("reset")
-        if pin is None:
-            return None
-        return machine.Pin(pin, machine.Pin.OUT, value=1)
+    def input(self, number):
+        return machine.Pin(number, machine.Pin.IN)
+
+    def spi(self, d, rate, lsb_first=False):
+        """The SPI controller of device `d` at `rate` Hz, mode 0."""
+        return machine.SPI(
+            d["spi"],
+            baudrate=rate,
+            polarity=0,
+            phase=0,
+            firstbit=machine.SPI.LSB if lsb_first else machine.SPI.MSB,
+            sck=machine.Pin(d["sck"]),
+            mosi=machine.Pin(d["mosi"]),
+            miso=machine.Pin(d["miso"]),
+        )
+
+    def bus_i2c(self, d, rate, timeout_us):
+        """The I2C controller of device `d`; `timeout_us` bounds clock stretching (Q11)."""
+        return machine.I2C(
+            d["i2c"],
+            scl=machine.Pin(d["scl"]),
+            sda=machine.Pin(d["sda"]),
+            freq=rate,
+            timeout=timeout_us,
+        )
 
     def i2c(self):
         """The display's bus, or None."""

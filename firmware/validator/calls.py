@@ -100,8 +100,8 @@ class Calls:
 
     def clock_set(self, params):
         seconds = params["unix"]
-        if not isinstance(seconds, int) or not 1700000000 <= seconds < 1 << 32:
-            raise RpcError(REFUSED, "a time of unix seconds between 2023 and 2106 is needed")
+        if not isinstance(seconds, int) or not 1700000000 <= seconds < 4102444800:
+            raise RpcError(REFUSED, "a time of unix seconds between 2023 and 2100 is needed")
         self._app.clock.set_unix(seconds)
         return {"unix": self._app.clock.unix()}
 

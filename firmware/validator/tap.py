@@ -81,7 +81,7 @@ class Taps:
         seq = None
         try:
             seq = self._journal.append(self._encode(result, who))
-        except (JournalError, OSError) as e:
+        except (JournalError, OSError, record.RecordError) as e:
             self._log.error("journal", "a record could not be written: %r" % e)
             result = Result(result.medium, "declined", "out_of_service")
         phases.mark("commit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from typing import Any
@@ -13,6 +14,7 @@ from faretap.sim import cards
 from faretap.sim.cards import Card
 
 CARD_LOST = -32001
+_LINK_CODE = 600  # bytes: what the validator's scanner takes, and in hex what a call to it holds
 
 
 class PresentError(FaretapError):
@@ -34,8 +36,12 @@ def tap(
     `lose_at_apdu` n pulls the card away when the n-th APDU (from 1) is under way.
     """
     options = dict(options or {})
+    try:
+        card = cards.make(name, **{k: v for k, v in options.items() if k != "lose"})
+    except ValueError as e:
+        raise PresentError(f"This card cannot be presented: {e}.") from e
     if via == "link":
-        return tap_on_link(session, cards.make(name, **options), lose_at_apdu, timeout)
+        return tap_on_link(session, card, lose_at_apdu, timeout)
     if via != "wire":
         raise PresentError(f"There is no way {via!r} to present a card.", "Use wire or link.")
     bench = _bench(session)
@@ -60,11 +66,13 @@ def _await_free_reader(session: Session, timeout: float) -> None:
     """Until the card before has left for the validator too: the same card, back within the grace
     of a removal, is the same presentation (Q21)."""
     deadline = time.monotonic() + timeout
-    while session.link.call("info")["reader"].get("state") == "removal":
+    while (info := session.link.call("info")).get("reader", {}).get("state") == "removal":
         if time.monotonic() > deadline:
             raise PresentError(
                 "The validator still sees the card before.", "Take every card off the reader."
             )
+    if info["mode"] == "safe":
+        raise PresentError(f"The validator is in safe mode: {info['why']}.", "Flash it again.")
 
 
 def tap_on_link(
@@ -74,8 +82,13 @@ def tap_on_link(
     count = 0
     lock = threading.Lock()
 
+    presentation = secrets.token_hex(4)
+
     def transceive(params: dict[str, Any]) -> dict[str, Any]:
         nonlocal count
+        if params.get("presentation") != presentation:
+            # A tap that another host began and did not live to end.
+            raise CallError(CARD_LOST, "that card is not here", {"kind": "card_lost"})
         with lock:
             count += 1
             if lose_at_apdu is not None and count >= lose_at_apdu:
@@ -91,6 +104,7 @@ def tap_on_link(
             "atqa": card.atqa,
             "sak": card.sak,
             "ats": card.ats.hex(),
+            "presentation": presentation,
         },
         timeout=timeout,
         again=1.5,
@@ -103,6 +117,11 @@ def scan(
 ) -> dict[str, Any]:
     """Show a code to the scan engine (or hand it over on the link); the summary of the tap."""
     if via == "link":
+        if len(code) > _LINK_CODE:
+            raise PresentError(
+                f"A code of {len(code)} bytes does not fit a call of at most {_LINK_CODE}.",
+                "No known code is as long; show it on the wire to see it ignored.",
+            )
         result: dict[str, Any] = session.link.call(
             "scan.link", {"hex": code.hex()}, timeout=timeout, again=1.5
         )

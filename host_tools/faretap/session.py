@@ -116,7 +116,7 @@ class Session:
             left = deadline - time.monotonic()
             try:
                 info: dict[str, Any] = self.link.call(
-                    "info", timeout=max(0.3, min(1.0, left)), again=0.15
+                    "info", timeout=max(0.3, min(1.0, left)), again=0.2
                 )
                 return info
             except NoAnswer:
@@ -180,7 +180,7 @@ def connect(port: str, *, wait: float = 3.0, running: bool = True) -> Iterator[S
 
 @contextlib.contextmanager
 def _virtual(directory: str) -> Iterator[str]:
-    from faretap.virtual import spawn
+    from faretap.virtual import BoardError, spawn
 
     with contextlib.ExitStack() as stack:
         if directory:
@@ -192,7 +192,11 @@ def _virtual(directory: str) -> Iterator[str]:
             from faretap.image.whole import whole_flash
 
             (state / "flash.bin").write_bytes(whole_flash("VIRTUAL"))
-        yield stack.enter_context(spawn(state)).port_url
+        try:
+            board = stack.enter_context(spawn(state))
+        except BoardError as e:
+            raise NotReady(str(e)) from e
+        yield board.port_url
 
 
 def _bench(port: str) -> BenchClient | None:

@@ -72,7 +72,7 @@ def _decode_message(frame):
         if int(bytes(frame[n - 5 : n - 1]), 16) != crc16(body):
             return None
         return json.loads(body)
-    except ValueError:
+    except (ValueError, MemoryError):  # on the validator, nested brackets by the hundred
         return None
 
 

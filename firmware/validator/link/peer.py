@@ -13,6 +13,7 @@ from validator.link import frame
 
 PARSE_LIMIT = 1400  # bytes of a message from the host: an APDU of 261 bytes in hex, and names
 _KEEP = 8  # answers kept for repeated calls
+_SILENCE_MS = 450  # within a frame: longer than the host waits for credit
 _KEEP_BYTES = 600  # a longer answer is made again: only reading calls have such
 
 METHOD_NOT_FOUND = -32601
@@ -107,8 +108,16 @@ class Peer:
     async def run(self):
         """Read and serve for ever."""
         console = self._console
+        clock = self._clock
+        heard = clock.ticks_ms()
         while True:
             view = await console.read()
+            now = clock.ticks_ms()
+            if self._decoder.incomplete and clock.diff(now, heard) > _SILENCE_MS:
+                # The rest of that frame was lost: what comes now is not it.
+                self._decoder.flush()
+                self.damaged += 1
+            heard = now
             for kind, value in self._decoder.feed(view):
                 if kind == frame.MESSAGE:
                     self.received += 1
@@ -132,6 +141,8 @@ class Peer:
             self.on_message()
         call_id = message.get("id")
         method = message.get("method")
+        if isinstance(call_id, (list, dict)) or isinstance(method, (list, dict)):
+            return  # neither can be looked up, and JSON-RPC knows neither
         if method is None:
             slot = self._waiting.get(call_id)
             if slot:
@@ -202,7 +213,7 @@ class Peer:
     def _raised(self, entry, e):
         if isinstance(e, RpcError):
             self._error(entry, e.code, e.message, e.data)
-        elif isinstance(e, (KeyError, TypeError, ValueError)):
+        elif isinstance(e, (KeyError, TypeError, ValueError, AttributeError)):
             self._error(entry, INVALID_PARAMS, "bad parameters: %r" % e, None)
         else:
             _print(e)

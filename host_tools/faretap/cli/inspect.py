@@ -30,6 +30,9 @@ def info(port: Port, json: Json = False) -> None:
 
 
 def _rows(data: dict[str, Any]) -> list[tuple[str, str]]:
+    if data["mode"] == "safe":
+        # Only what speaks the link runs there; the rest of the list belongs to the application.
+        return [(key, str(value)) for key, value in data.items()]
     clock = data["clock"]
     when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(clock["unix"]))
     return [

@@ -69,6 +69,10 @@ def scan(
     _print(summary, json)
 
 
+_NUMBERS = ("atc", "balance", "ca_index", "card_type", "not_ready", "seed")
+_WORDS = {"true": True, "false": False}
+
+
 def _need(port: str, name: str, flag: str, known: dict[str, str]) -> None:
     if not port:
         raise FaretapError("Which validator?", "Give --port, or set FARETAP_PORT.")
@@ -83,7 +87,10 @@ def _options(pairs: list[str] | None) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise FaretapError(f"--option {pair} has no value.", "Write it as NAME=VALUE.")
-        options[name] = int(value) if value.lstrip("-").isdigit() else value
+        # Numbers of cards, dates and the like keep their zeros: they are text.
+        if name in _NUMBERS and not value.isdigit():
+            raise FaretapError(f"--option {pair} is not a number.", f"For example {name}=3.")
+        options[name] = int(value) if name in _NUMBERS else _WORDS.get(value.lower(), value)
     return options
 
 

@@ -26,10 +26,13 @@ def virtual(
     ] = False,
 ) -> None:
     """Run a virtual validator in the foreground until Ctrl-C."""
-    from faretap.virtual import run_foreground
+    from faretap.virtual import BoardError, run_foreground
 
     host, number = _address(listen)
-    run_foreground(state, host=host, port=number, heap=_bytes(heap), unpaced=unpaced)
+    try:
+        run_foreground(state, host=host, port=number, heap=_bytes(heap), unpaced=unpaced)
+    except BoardError as e:
+        raise FaretapError(str(e)) from e
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -114,7 +114,8 @@ def _port_error(port: str, e: Exception) -> PortError:
         return PortError(
             f"{port} is in use by another program.", "Close that program and try again."
         )
-    if "RFC2217" in text or "RFC 2217" in text:
+    hung_up = port.startswith("rfc2217://") and ("roken pipe" in text or "reset by peer" in text)
+    if "RFC2217" in text or "RFC 2217" in text or hung_up:
         return PortError(
             f"{port} is in use by another program, or does not speak RFC 2217.",
             "Close the other program, or check the address.",
