@@ -17,6 +17,7 @@ from faretap.boards import Board
 from faretap.image import filesystem, sources
 from faretap.image.compiler import compile_all
 from faretap.image.errors import ImageError
+from faretap.image.tighten import tighten
 from validator.version import VERSION
 
 FORMAT = 1
@@ -51,7 +52,8 @@ def build_app(
     `source` ("validator/x.py" -> text) replaces the installed application, `size` (bytes) the
     slot's. Raises ImageError, one sentence with file and line, for source that does not compile.
     """
-    compiled = compile_all(sources.application() if source is None else source, board.arch)
+    text = sources.application() if source is None else source
+    compiled = compile_all(tighten(text), board.arch)
     files = {name.removesuffix(".py") + ".mpy": code for name, code in compiled.items()}
     files["devices.json"] = board.devices_json
     manifest = make_manifest(board, files, version)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from faretap.boards import Board
 from faretap.image import filesystem, sources
 from faretap.image.compiler import compile_all
+from faretap.image.tighten import tighten
 
 PLAIN = ("boot.py", "main.py")
 SAFE_MODE = ("validator.board", "validator.hal", "validator.version")
@@ -53,7 +54,7 @@ def build_vfs(
         if path.startswith("validator/link/") and not path.endswith("/__init__.py")
     ]
     safe = sources.closure(application, [*SAFE_MODE, *link])
-    compiled = compile_all({**loader, **safe}, board.arch)
+    compiled = compile_all(tighten({**loader, **safe}), board.arch)
     files = {
         f"lib/{name.removesuffix('.py')}.mpy": code
         for name, code in compiled.items()
