@@ -9,6 +9,7 @@ from typing import Any
 
 from faretap.errors import FaretapError
 from faretap.link import Refused
+from faretap.measure_reader import reader
 from faretap.present import scan, tap
 from faretap.session import Session
 from faretap.sim import codes
@@ -175,6 +176,8 @@ def everything(
     report["taps"] = {}
     for via in ("wire", "link") if session.bench else ("link",):
         report["taps"][via] = taps(session, via, count, say)
+    if session.bench:
+        report["reader"] = reader(session, min(count, 5), say)
     info = session.link.call("info")
     report["heap_free"] = info["heap_free"]
     report["damaged_frames"] = session.link.damaged + info["link"]["damaged"]

@@ -12,7 +12,14 @@ Section numbers below are those of UM0701-02, the PN532 user manual.
 
 from validator.nfc.pn532_cards import Pn532Cards
 from validator.nfc.pn532_frame import PARAMETERS
-from validator.nfc.pn532_port import ACK_CARD_MS, ACK_ONCE_MS, WIRE_MASK, Silent
+from validator.nfc.pn532_port import (
+    ACK_CARD_MS,
+    ACK_ONCE_MS,
+    SPIN_MS,
+    SPIN_TAP_MS,
+    WIRE_MASK,
+    Silent,
+)
 from validator.nfc.reader import CardLost, CardProtocolError, ReaderDead, ReaderError
 
 _IN_DATA_EXCHANGE = 0x40
@@ -112,6 +119,7 @@ class Pn532Reader(Pn532Cards):
         clock = self._clock
         wire = self._port.wire_bytes
         start = clock.ticks_us()
+        self._port.spin_ms = SPIN_TAP_MS
         try:
             answer = await self._exchange_apdu(apdu, ack_ms)
             if self._exchange_us > _US_LIMIT:
@@ -127,6 +135,8 @@ class Pn532Reader(Pn532Cards):
         except ReaderError:
             self._half_open = True
             raise
+        finally:
+            self._port.spin_ms = SPIN_MS
 
     # Inside.
 

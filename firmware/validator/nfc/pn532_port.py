@@ -34,6 +34,9 @@ _WAKE_UP = b"\x55\x55" + bytes(14)
 _SHORTEST = 9  # bytes of a response frame with a status byte and without postamble
 _WAKE_MS = 2  # oscillator start-up
 
+SPIN_MS = 4  # an ACK or a register is imminent
+SPIN_TAP_MS = 40
+
 
 class Silent(ReaderDead):
     """The chip took the command and did not answer in time; it was aborted."""
@@ -61,6 +64,9 @@ class Port:
         self._in = memoryview(bytearray(288))  # a longest frame, its preamble and an ACK
         self._at = 0
         self._end = 0
+        # How long a wait only yields. In a tap it covers what cards usually take: a sleep ends with
+        # the system tick, which on ESP32 comes every 10 ms.
+        self.spin_ms = SPIN_MS
         self._running = False  # a command was begun and has neither ended nor been aborted
         self._suspect = False  # an answer to an earlier command may still come
         self._quiet_ms = 0  # how long after `_quiet_from` an answer to a repeated frame may come
@@ -254,7 +260,7 @@ class Port:
             elif wait_ms <= 0 and not self.serial.any():
                 return frame.NONE
             self._at = 0
-            self._end = await self.serial.readinto(self._in, max(wait_ms, 0))
+            self._end = await self.serial.readinto(self._in, max(wait_ms, 0), self.spin_ms)
             if not self._end:
                 if not parser.inside():
                     return frame.NONE

@@ -66,4 +66,26 @@ def _tables(report: dict[str, Any]) -> list[Table]:
         for name, row in media.items():
             values = [f"{row['ms'][p]:g}" for p in (*PHASES, "total")]
             taps.add_row(f"{name} ({via})", *values)
+    if "reader" in report:
+        _reader_rows(first, report["reader"])
     return [first, taps]
+
+
+def _reader_rows(table: Table, figures: dict[str, Any]) -> None:
+    for key, name in (("exchange", "APDU exchange"), ("nfcpy", "the same by nfcpy")):
+        f = figures[key]
+        table.add_row(
+            f"{name} at {f['baud']}",
+            f"{f['ms']:.2f} ms: card, air and chip {f['card_air_chip_ms']:.2f}, "
+            f"line {f['wire_ms']:.2f}, rest {f['over_ms']:.2f}",
+        )
+    table.add_row(
+        "poll cycle without a card",
+        f"{figures['poll_ms']} ms, field on {figures['field_percent']} % of it",
+    )
+    table.add_row("card seen to activated", f"{figures['detect_ms']:g} ms")
+    recovery = figures["recovery"]
+    table.add_row(
+        "reader dead to served again",
+        f"{recovery['served_again_ms']} ms, of which {recovery['of_it_recovering_ms']} recovering",
+    )

@@ -72,6 +72,7 @@ class VirtualBoard:
             self._lock.close()
             raise BoardError(f"The board in {state} is damaged: {e}.") from None
         self._parts = dict(parts) if parts is not None else parts_module.default_parts()
+        self._reset_low = False
         self.display = Ssd1306()
         self.connections: set[asyncio.Transport] = set()
         self.benches: set[BenchSession] = set()
@@ -151,8 +152,18 @@ class VirtualBoard:
             self.display.write(data)
 
     def event(self, name: str, **what: Any) -> None:
+        if name == "pin" and what["pin"] == parts_module.READER_RESET_PIN:
+            self._reader_reset(what["level"])
         for bench in self.benches:
             bench.event(name, **what)
+
+    def _reader_reset(self, level: int) -> None:
+        """The reader's RSTPD_N follows its pin; letting it go starts the chip anew."""
+        if level and self._reset_low:
+            for part in self._parts.values():
+                if hasattr(part, "field_present") and hasattr(part, "reset"):
+                    part.reset()
+        self._reset_low = not level
 
     # The serial client
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from faretap.sim.part import SerialPart
 
+READER_RESET_PIN = 4  # READER_RESET in boards/VIRTUAL/pins.csv
+
 
 class Refused(Exception):
     """What the bench is told instead of an answer: one sentence."""
