@@ -64,8 +64,8 @@ class Port:
         self._in = memoryview(bytearray(288))  # a longest frame, its preamble and an ACK
         self._at = 0
         self._end = 0
-        # How long a wait only yields. In a tap it covers what cards usually take: a sleep ends with
-        # the system tick, which on ESP32 comes every 10 ms.
+        # How long a wait only yields. In a tap it covers what cards usually take: a sleep ends
+        # with the system tick, which on ESP32 comes every 10 ms.
         self.spin_ms = SPIN_MS
         self._running = False  # a command was begun and has neither ended nor been aborted
         self._suspect = False  # an answer to an earlier command may still come

@@ -8,13 +8,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from faretap.cli.common import Json, app, err, out, print_json
 from faretap.cli.inspect import screen_panel
-from faretap.demo import run
 from faretap.records.table import fitted
 
 
 @app.command()
 def demo(json: Json = False) -> None:
     """Flash a virtual validator, present cards, a phone and codes, and read the records."""
+    from faretap.demo import run
+
     console = err if json else out
     with Progress(
         TextColumn("{task.description:28}"),

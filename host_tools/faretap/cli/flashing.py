@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from faretap import boards
 from faretap.cli.common import Json, Port, app, err, out, print_json
 from faretap.errors import FaretapError
-from faretap.flash.flasher import FlashReport
-from faretap.flash.flasher import flash as write_all
 from faretap.session import connect
+
+if TYPE_CHECKING:
+    from faretap.flash.flasher import FlashReport
+
+# esptool and pydantic are imported where they are used: together they cost every other command
+# 0.2 s.
 
 
 @app.command()
@@ -29,6 +32,8 @@ def flash(
     json: Json = False,
 ) -> None:
     """Build and write everything, verify, start, and wait for the validator's hello."""
+    from faretap.flash.flasher import flash as write_all
+
     with flash_progress() as bar:
         report = write_all(
             port,
@@ -104,6 +109,8 @@ class flash_progress:  # noqa: N801 - used as a function
 @app.command(name="boards")
 def list_boards(json: Json = False) -> None:
     """The boards that ship."""
+    from faretap import boards
+
     found = [boards.load(name) for name in boards.names()]
     if json:
         print_json(
