@@ -119,3 +119,71 @@ def with_ppse(files, *entries):
 
 def lost():
     return CardLost("timeout")
+
+
+try:
+    from cryptolib import aes
+except ImportError:  # CPython
+
+    def aes(key, mode, iv):
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+        assert mode == 2
+
+        class Cbc:
+            def __init__(self):
+                self.cipher = Cipher(algorithms.AES(key), modes.CBC(iv))
+
+            def encrypt(self, data):
+                encryptor = self.cipher.encryptor()
+                return encryptor.update(data) + encryptor.finalize()
+
+            def decrypt(self, data):
+                decryptor = self.cipher.decryptor()
+                return decryptor.update(data) + decryptor.finalize()
+
+        return Cbc()
+
+
+class Recorded:
+    """A card of `quickpass_corpus`. `changes`: {command: answer in hex} in place of recorded."""
+
+    def __init__(self, name, changes=None):
+        import quickpass_corpus as corpus
+
+        self.answers = [changes or {}, corpus.CARDS[name][2], corpus.BASE]
+        self.log = []
+
+    async def transceive(self, command):
+        whole = command[1] in (0xA4, 0xB2, 0xCA)
+        text = command.hex() if whole else command[:4].hex()
+        self.log.append(bytes(command))
+        for answers in self.answers:
+            if text in answers:
+                return bytes.fromhex(answers[text])
+        return b"\x6d\x00"
+
+
+def scheme_rules(**options):
+    """Rules of the corpus' scheme: `config` members, then arguments of `rules.load`."""
+    import quickpass_corpus as corpus
+    from validator.media import evidence, rules
+
+    config = dict(corpus.CONFIG)
+    config.update(options.pop("config", {}))
+    modulus = bytes.fromhex(corpus.CONFIG["acquirer"]["modulus"])
+    if config["acquirer"]:
+        options["seal"] = evidence.Seal(modulus, 65537, aes=aes)
+    options.setdefault("riders", 8)
+    return rules.load(config, **options)
+
+
+def scheme_terminal(rules, amount=200, unix=None, **changes):
+    """The terminal of the corpus' taps."""
+    import quickpass_corpus as corpus
+    from validator.media import terminal
+
+    made = terminal.make(unix or corpus.UNIX, amount, rules=rules)
+    made["random"] = lambda n: bytes.fromhex(corpus.RANDOM)[:n]
+    made.update(changes)
+    return made

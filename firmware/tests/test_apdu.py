@@ -30,6 +30,16 @@ def refused(command, *steps):
     raise AssertionError("did not raise")
 
 
+def test_authentication_builders():
+    assert apdu.get_data(0x9F79).hex() == "80ca9f7900"
+    assert apdu.internal_authenticate(b"\x01\x02\x03\x04").hex() == "00880000040102030400"
+    assert apdu.generate_ac(0x80, b"\xaa\xbb").hex() == "80ae800002aabb00"
+
+
+def test_one_long_answer_is_refused():
+    assert refused("00B2010C00", ("00B2010C00", "AA" * 1100 + "9000")) == "too_long"
+
+
 def test_builders():
     assert apdu.select(b"2PAY.SYS.DDF01").hex().upper() == (
         "00A404000E325041592E5359532E444446303100"

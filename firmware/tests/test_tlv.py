@@ -17,9 +17,15 @@ def test_find_by_path():
     assert tlv.find(FCI, 0x70) is None
 
 
-def test_collect_keeps_the_first():
-    got = tlv.collect(bytes.fromhex("70075A021234" + "5F2800" + "5A015A"), {})
-    assert got == {0x5A: b"\x12\x34", 0x5F28: b""}
+def test_collect():
+    got = tlv.collect(bytes.fromhex("70075A021234" + "5F2800" + "5A021234"), {})
+    assert sorted(got) == [0x5A, 0x5F28]
+    assert got[0x5A] == b"\x12\x34" and len(got[0x5F28]) == 0
+
+
+def test_one_object_with_two_values():
+    raises(TlvError, tlv.collect, bytes.fromhex("5A021234" + "5A021235"), {})
+    raises(TlvError, tlv.collect, bytes.fromhex("5A02123470035A0112"), {})
 
 
 def test_long_lengths_and_padding():

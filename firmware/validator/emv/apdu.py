@@ -6,7 +6,7 @@ SW_OK = 0x9000
 SW_CONDITIONS = 0x6985  # conditions of use not satisfied: a phone whose applet is not ready (Q31)
 SW_NOT_FOUND = 0x6A82
 
-_MAX_DATA = 4096
+_MAX_DATA = 1024
 _MAX_ROUNDS = 20  # GET RESPONSE in a row
 
 
@@ -37,6 +37,21 @@ def get_balance(p1=0):
     return bytes((0x80, 0x5C, p1, 0x02, 0x04))
 
 
+def get_data(tag):
+    """GET DATA of one object, whose answer is the object with its tag."""
+    return bytes((0x80, 0xCA, tag >> 8, tag & 0xFF, 0x00))
+
+
+def internal_authenticate(data):
+    """`data` is what the card's DDOL asks for."""
+    return b"\x00\x88\x00\x00" + bytes((len(data),)) + data + b"\x00"
+
+
+def generate_ac(kind, data):
+    """GENERATE AC; `kind` 0x80 asks for an ARQC. `data` is what the card's CDOL asks for."""
+    return bytes((0x80, 0xAE, kind, 0x00, len(data))) + data + b"\x00"
+
+
 def get_response(length):
     return bytes((0x00, 0xC0, 0x00, 0x00, length))
 
@@ -58,6 +73,8 @@ async def exchange(card, apdu):
     if _sw(answer) >> 8 == 0x6C:
         answer = await card.transceive(with_le(apdu, answer[-1]))
     sw = _sw(answer)
+    if len(answer) > _MAX_DATA:
+        raise CardProtocolError("too_long")
     if sw >> 8 != 0x61:
         return answer[:-2], sw
     data = answer[:-2]

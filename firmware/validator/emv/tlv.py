@@ -95,9 +95,10 @@ def find(data, *path):
 
 
 def collect(data, into, depth=0):
-    """Put every primitive object of `data`, at any depth, into the dict `into`: {tag: bytes}.
+    """Put every primitive object of `data`, at any depth, into the dict `into`: {tag: memoryview}.
 
-    An object that is there already is kept: the first one counts.
+    The same object may stand twice; with another value it is a TlvError (EMV Book 3, 10.2): only
+    one of the two would be the one that the card's certificate covers.
     """
     if depth >= _MAX_DEPTH:
         raise TlvError("nested too deep")
@@ -105,7 +106,9 @@ def collect(data, into, depth=0):
         if is_constructed(tag):
             collect(value, into, depth + 1)
         elif tag not in into:
-            into[tag] = bytes(value)
+            into[tag] = value
+        elif into[tag] != value:
+            raise TlvError("two values of %X" % tag)
     return into
 
 

@@ -2,7 +2,8 @@
 
 from validator.emv import apdu, tlv
 from validator.media import quickpass, terminal, tunion
-from validator.media.result import Refused, Result
+from validator.media.result import NextApplication, Refused, Result
+from validator.media.rules import NEUTRAL
 from validator.nfc.reader import CardLost, CardProtocolError, ReaderDead
 
 PPSE = b"2PAY.SYS.DDF01"
@@ -34,12 +35,14 @@ class _Tap:
         self.phase = "select"
 
 
-async def run(card, clock, phases, aids=AIDS, terminal_data=None):
+async def run(card, clock, phases, aids=AIDS, terminal_data=None, rules=NEUTRAL, amount=0):
     """One tap of an activated card; returns a Result and raises nothing.
 
     `card` has `async transceive(apdu)`, and may have `async reset() -> bool`, `count` (cards seen
-    in the field) and `apdu` (takes APDUs at all). `terminal_data` is a dict as `terminal.make`
-    returns; without it the terminal asks for 0 fen, now.
+    in the field) and `apdu` (takes APDUs at all). The terminal asks for `amount` fen, now, under
+    the operator's `rules` (see `validator.media.rules`); `terminal_data`, a dict as
+    `terminal.make` returns, replaces all three. Call the result's `settled` once its record is
+    durable.
     """
     tap = _Tap()
     try:
@@ -48,7 +51,9 @@ async def run(card, clock, phases, aids=AIDS, terminal_data=None):
         if not getattr(card, "apdu", True):
             return _declined(tap, "unsupported", "not ISO 14443-4")
         if terminal_data is None:
-            terminal_data = terminal.make(clock.unix())
+            trusted = getattr(clock, "trusted", True)
+            terminal_data = terminal.make(clock.unix(), amount, 0, trusted, rules)
+        aids = terminal_data["rules"]["aids"] or aids
         result = await _run(card, phases, aids, terminal_data, tap)
     except CardLost as e:
         result = Result(tap.medium, "retry", "card_lost", detail={"what": e.reason})
@@ -74,55 +79,86 @@ def _declined(tap, reason, what):
 
 
 async def _run(card, phases, aids, terminal_data, tap):
-    found = await _select(card, aids, tap)
+    choice = _Choice(card, aids)
+    found = await choice.first()
     phases.mark("select")
     if found is None:
         tap.phase = "read"
         return _declined(tap, "unsupported", "no application")
-    module, aid, fci = found
-    tap.medium = module.MEDIUM
-    tap.phase = "read"
-    return await module.run(card, phases, aid, fci, terminal_data)
+    while True:
+        module, aid, fci = found
+        tap.medium = module.MEDIUM
+        tap.phase = "read"
+        try:
+            return await module.run(card, phases, aid, fci, terminal_data)
+        except NextApplication as e:
+            refusal = e
+            # EMV Book 3, 6.5.8 and Book 1, 12.4: without this one, and no word to the rider.
+            tap.phase = "select"
+            found = await choice.next()
+            phases.mark("select")
+            if found is None:
+                raise refusal
 
 
-async def _select(card, aids, tap):
-    """(module, AID, FCI) of the application to use, or None.
+class _Choice:
+    """The applications of a card that a medium knows, selected one after another."""
 
-    A phone can be in the field before its applet is ready: then its first SELECT ends in 6985,
-    in 6A82 or in silence. One field reset gives it a second chance (Q31).
-    """
-    reset = getattr(card, "reset", None)
-    try:
-        answer, sw = await apdu.exchange(card, apdu.select(PPSE))
-        found = None
-        if sw != apdu.SW_CONDITIONS:
-            found = await _select_application(card, answer, sw, aids)
-    except CardLost:
-        if reset is None:
-            raise
-        found = None
-    if found is None and reset is not None:
-        if not await reset():
-            raise CardLost("no_return")
-        if getattr(card, "count", 1) > 1:
-            raise CardProtocolError("collision")
-        answer, sw = await apdu.exchange(card, apdu.select(PPSE))
-        found = await _select_application(card, answer, sw, aids)
-    return found
+    def __init__(self, card, aids):
+        self._card = card
+        self._aids = aids
+        self._left = []
 
+    async def first(self):
+        """(module, AID, FCI) of the application to use, or None.
 
-async def _select_application(card, ppse, sw, aids):
-    candidates = directory(ppse) if sw == apdu.SW_OK else ()
-    known = [aid for aid in candidates if _module(aid)]
-    for aid in known or aids:
-        module = _module(aid)
-        if module is None:
-            continue
-        fci, sw = await apdu.exchange(card, apdu.select(aid))
-        if sw == apdu.SW_OK:
-            name = tlv.find(fci, 0x6F, 0x84)
-            return module, bytes(name) if name else aid, fci
-    return None
+        A phone can be in the field before its applet is ready: then its first SELECT ends in
+        6985, in 6A82 or in silence. One field reset gives it a second chance (Q31).
+        """
+        card = self._card
+        reset = getattr(card, "reset", None)
+        try:
+            answer, sw = await apdu.exchange(card, apdu.select(PPSE))
+            found = None
+            if sw != apdu.SW_CONDITIONS:
+                found = await self._begin(answer, sw)
+        except CardLost:
+            if reset is None:
+                raise
+            found = None
+        if found is None and reset is not None:
+            if not await reset():
+                raise CardLost("no_return")
+            if getattr(card, "count", 1) > 1:
+                raise CardProtocolError("collision")
+            answer, sw = await apdu.exchange(card, apdu.select(PPSE))
+            found = await self._begin(answer, sw)
+        return found
+
+    async def _begin(self, ppse, sw):
+        listed = directory(ppse) if sw == apdu.SW_OK else ()
+        # Ours are the first bytes of the card's, which may be longer (EMV Book 1, 12.3.1).
+        known = [aid for aid in listed if _module(aid) and self._wanted(aid)]
+        self._left = list(known or self._aids)
+        return await self.next()
+
+    def _wanted(self, aid):
+        for ours in self._aids:
+            if aid[: len(ours)] == ours:
+                return True
+        return False
+
+    async def next(self):
+        while self._left:
+            aid = self._left.pop(0)
+            module = _module(aid)
+            if module is None:
+                continue
+            fci, sw = await apdu.exchange(self._card, apdu.select(aid))
+            if sw == apdu.SW_OK:
+                name = tlv.find(fci, 0x6F, 0x84)
+                return module, bytes(name) if name else aid, fci
+        return None
 
 
 def directory(ppse):

@@ -1,11 +1,16 @@
-"""UnionPay QuickPass (qUICS, EMV kernel 7): what a card or phone says of itself and its records.
+"""UnionPay QuickPass (qUICS, EMV kernel 7), verified offline as the transit rule says.
 
-Nothing is verified here: an identified card is declined as "unverified".
+A phone or a card of these years answers GET PROCESSING OPTIONS with everything (template 77); an
+old card (80) is authenticated by INTERNAL AUTHENTICATE and asked for its ARQC by GENERATE AC. An
+electronic cash card pays when its last record is read: everything that can refuse it comes before,
+and a card torn away there is known again by its balance. docs/quickpass.md has the flow.
 """
 
-from validator.emv import apdu, tlv
-from validator.media.result import Refused, Result, mask
-from validator.media.terminal import bcd
+from validator.emv import afl, apdu, certificates, dol, oda, tlv
+from validator.emv.certificates import AuthenticationError
+from validator.media import decision, evidence, quickpass_purse
+from validator.media import quickpass_data as answers
+from validator.media.result import NextApplication, Refused, Result, mask
 
 MEDIUM = "quickpass"
 RID = b"\xa0\x00\x00\x03\x33"
@@ -15,10 +20,11 @@ RID = b"\xa0\x00\x00\x03\x33"
 TTQ_ODA = b"\x21\x80\x00\x80"
 TTQ_STANDARD = b"\x61\x00\x00\x80"
 _DF61_ODA = 0x40
+_AIP_DDA = 0x20
 
-_MAX_RECORDS = 32
-_MAX_PDOL = 250
-_CRYPTOGRAMS = ("AAC", "TC", "ARQC", "")
+_MAX_BYTES = 6144  # of all records; a card of today has some 1,200
+_DEFAULT_DDOL = ((0x9F37, 4),)
+_ARQC = 0x80
 
 
 def handles(aid):
@@ -26,176 +32,251 @@ def handles(aid):
 
 
 async def run(card, phases, aid, fci, terminal):
-    """Read a selected application; `fci` is SELECT's answer. Returns a Result.
+    """The transaction of a selected application; `fci` is SELECT's answer. Returns a Result.
 
-    Raises Refused, TlvError and what the reader raises.
+    Raises Refused, NextApplication, TlvError and what the reader raises.
     """
-    a5 = tlv.find(fci, 0x6F, 0xA5)
-    if a5 is None:
-        raise Refused("malformed", "no A5 in FCI")
-    pdol = tlv.find(a5, 0x9F38)
-    names = tlv.parse_dol(pdol) if pdol is not None else ()
-    if 0x9F66 not in [tag for tag, _ in names]:
-        raise Refused("unsupported", "no 9F66 in PDOL")  # not a contactless application
-    df61 = tlv.find(a5, 0xBF0C, 0xDF61)
-    oda = bool(df61 and df61[0] & _DF61_ODA)
-    data = build_dol(names, terminal_data(terminal, TTQ_ODA if oda else TTQ_STANDARD))
-
-    answer, sw = await apdu.exchange(card, apdu.get_processing_options(data))
-    if sw != apdu.SW_OK:
-        raise Refused("unsupported", "GPO %04X" % sw)
-    tags = {}
-    quics = parse_gpo(answer, tags)
-    kind = cryptogram(tags)
-    records = afl_records(tags.get(0x94, b""))
-    # In an electronic cash TC the card commits the debit when its last record is read. What is not
-    # going to be accepted must not be paid.
-    committing = kind == "TC" and terminal["amount"] > 0
-    await _read(card, records[:-1] if committing else records, tags)
-    phases.mark("read")
-    return _result(aid, tags, oda, quics, kind, committing)
+    transaction = Transaction(card, phases, aid, fci, terminal)
+    try:
+        return await transaction.run()
+    except NextApplication:
+        raise
+    except (Refused, AuthenticationError) as e:
+        return transaction.declined(e.reason, e.what)
+    except tlv.TlvError as e:
+        return transaction.declined("malformed", str(e))
 
 
-def terminal_data(terminal, ttq):
-    """{tag: bytes} that a PDOL can ask for."""
-    return {
-        0x9F66: ttq,
-        0x9F02: bcd(terminal["amount"], 6),
-        0x9F03: bytes(6),
-        0x9F1A: terminal["country"],
-        0x95: bytes(5),
-        0x5F2A: terminal["currency"],
-        0x9A: terminal["date"],
-        0x9F21: terminal["time"],
-        0x9C: b"\x00",  # goods and services
-        0x9F35: terminal["type"],
-        0x9F37: terminal["random"](4),
-    }
+class Transaction:
+    """One card's turn: what it said (`tags`), what of that is signed (`static`)."""
 
+    def __init__(self, card, phases, aid, fci, terminal):
+        self.card = card
+        self.phases = phases
+        self.aid = aid
+        self.terminal = terminal
+        self.rules = terminal["rules"]
+        a5 = tlv.find(fci, 0x6F, 0xA5)
+        if a5 is None:
+            raise Refused("malformed", "no A5 in FCI")
+        pdol = tlv.find(a5, 0x9F38)
+        self.pdol = tlv.parse_dol(pdol) if pdol is not None else ()
+        if 0x9F66 not in dol.tags(self.pdol):
+            raise NextApplication("unsupported", "no 9F66 in PDOL")  # no contactless application
+        df61 = tlv.find(a5, 0xBF0C, 0xDF61)
+        self.transit = bool(df61 and df61[0] & _DF61_ODA)
+        self.begin(terminal["amount"])
 
-# Numeric data objects are cut and filled at the left, all others at the right (EMV Book 3, 5.4).
-_NUMERIC = (0x9F02, 0x9F03, 0x9F1A, 0x5F2A, 0x9A, 0x9F21, 0x9C, 0x9F35)
+    def begin(self, amount):
+        """Forget what the card said; the terminal asks for `amount` fen from now on."""
+        self.tags = {}
+        self.static = []
+        self.rider = None
+        self.key = None
+        self.quics = True
+        self.room = _MAX_BYTES
+        self.committed = None
+        self.values = answers.terminal_values(
+            self.terminal, TTQ_ODA if self.transit else TTQ_STANDARD, amount, self.rules
+        )
 
-
-def build_dol(names, values):
-    """The data that a DOL asks for; an unknown tag is zeros of the asked length."""
-    out = bytearray()
-    for tag, length in names:
-        value = values.get(tag, b"")
-        have = len(value)
-        if tag in _NUMERIC:
-            value = value[have - length :] if have > length else bytes(length - have) + value
+    async def run(self):
+        result = await quickpass_purse.settle_torn(self)
+        if result is not None:
+            return result
+        await self.options()
+        if not self.quics:
+            await self._standard()
+        elif answers.cryptogram(self.tags) == "TC":
+            result = await quickpass_purse.pay(self)
+            if result is not None:
+                return result
         else:
-            value = value[:length] if have > length else value + bytes(length - have)
-        out += value
-        if len(out) > _MAX_PDOL:
-            raise Refused("malformed", "PDOL too long")
-    return bytes(out)
+            await self._quics()
+        return self.accepted()
 
+    # -- what the card says ------------------------------------------------------------------
 
-def parse_gpo(answer, tags):
-    """Put the objects of GPO's answer into `tags`; True if qUICS (77), False if standard (80)."""
-    objects = tlv.parse(answer)
-    if len(objects) != 1 or objects[0][0] not in (0x77, 0x80):
-        raise Refused("malformed", "GPO answer")
-    template, value = objects[0]
-    if template == 0x77:
-        tlv.collect(value, tags)
-        return True
-    if len(value) < 2:
-        raise Refused("malformed", "GPO answer")
-    tags[0x82] = bytes(value[:2])
-    tags[0x94] = bytes(value[2:])
-    return False
-
-
-def cryptogram(tags):
-    """ "AAC", "TC", "ARQC", or "" if there is none yet: from the CVR in 9F10, else from 9F27."""
-    if 0x9F26 not in tags:
-        return ""
-    issuer = tags.get(0x9F10, b"")
-    if len(issuer) > 4:
-        return _CRYPTOGRAMS[(issuer[4] >> 4) & 3]
-    info = tags.get(0x9F27, b"")
-    return ("AAC", "TC", "ARQC", "")[info[0] >> 6] if info else ""
-
-
-def afl_records(afl):
-    """[(sfi, record)] that an application file locator lists; Refused if it is not sane."""
-    if len(afl) % 4:
-        raise Refused("malformed", "AFL length")
-    out = []
-    for i in range(0, len(afl), 4):
-        sfi = afl[i] >> 3
-        first, last, authenticated = afl[i + 1], afl[i + 2], afl[i + 3]
-        if not 1 <= sfi <= 30 or not 1 <= first <= last or authenticated > last - first + 1:
-            raise Refused("malformed", "AFL entry")
-        if len(out) + last - first >= _MAX_RECORDS:
-            raise Refused("malformed", "AFL too long")
-        for number in range(first, last + 1):
-            out.append((sfi, number))
-    return out
-
-
-async def _read(card, records, tags):
-    for sfi, number in records:
-        answer, sw = await apdu.exchange(card, apdu.read_record(sfi, number))
+    async def options(self):
+        self.values[0x9F37] = self.terminal["random"](4)
+        data = dol.build(self.pdol, self.values)
+        answer, sw = await apdu.exchange(self.card, apdu.get_processing_options(data))
+        if sw == apdu.SW_CONDITIONS:
+            raise NextApplication("unsupported", "GPO %04X" % sw)  # EMV Book 3, 6.5.8
         if sw != apdu.SW_OK:
-            raise Refused("malformed", "record %d.%d: %04X" % (sfi, number, sw))
-        if sfi <= 10:
-            answer = tlv.find(answer, 0x70)
-            if answer is None:
+            raise Refused("unsupported", "GPO %04X" % sw)
+        self.quics = answers.parse_gpo(answer, self.tags)
+
+    async def read(self, records):
+        for sfi, number, signed in records:
+            answer, sw = await apdu.exchange(self.card, apdu.read_record(sfi, number))
+            if sw != apdu.SW_OK:
+                raise Refused("malformed", "record %d.%d: %04X" % (sfi, number, sw))
+            self.room -= len(answer)
+            if self.room < 0:
+                raise Refused("malformed", "too many bytes")
+            if sfi > 10 and not signed:
+                continue  # the issuer's own format, and nobody's business here
+            objects = tlv.parse(answer)
+            if len(objects) != 1 or objects[0][0] != 0x70:
                 raise Refused("malformed", "record %d.%d: no 70" % (sfi, number))
-            tlv.collect(answer, tags)
+            if sfi <= 10:
+                answer = objects[0][1]
+                tlv.collect(answer, self.tags)
+            if signed:
+                self.static.append(answer)
 
+    def records(self):
+        return afl.records(self.tags.get(0x94, b""))
 
-def track2(value):
-    """(card number, "YYMM") of track 2 equivalent data, tag 57; Refused if it is not."""
-    text = bytes(value).hex()
-    number, mark, rest = text.partition("d")
-    if not mark or len(rest) < 4 or not rest[:4].isdigit():
-        raise Refused("malformed", "track 2")
-    return check_number(number), rest[:4]
+    # -- cards of today, and of yesterday ----------------------------------------------------
 
+    async def _quics(self):
+        tags = self.tags
+        records = self.records()
+        kind = answers.cryptogram(tags)
+        await self.read(records)
+        self.phases.mark("read")
+        if kind == "AAC" and 0x9F4B not in tags:
+            raise Refused("card_refused", "AAC")  # it says no more, and need not
+        answers.require(tags, (0x82, 0x9F36, 0x57, 0x9F10, 0x9F26))
+        self.rider = decision.identify(tags, kind)
+        self.authenticate()
+        self.decide()
 
-def check_number(digits):
-    """A card number as text, without its F padding; Refused if it is none."""
-    digits = digits.rstrip("f")
-    if not digits.isdigit() or not 12 <= len(digits) <= 19:
-        raise Refused("malformed", "card number")
-    return digits
+    async def _standard(self):
+        """The flow of a contact card: DDA by INTERNAL AUTHENTICATE, then GENERATE AC."""
+        tags = self.tags
+        await self.read(self.records())
+        self.phases.mark("read")
+        self.rider = decision.identify(tags, "")
+        self.verify_card()
+        listed = tags.get(0x9F49)
+        names = tlv.parse_dol(listed) if listed is not None else _DEFAULT_DDOL
+        if 0x9F37 not in dol.tags(names):
+            raise Refused("bad_signature", "DDOL without 9F37")
+        data = dol.build(names, self.values)
+        answer, sw = await apdu.exchange(self.card, apdu.internal_authenticate(data))
+        if sw != apdu.SW_OK:
+            raise Refused("malformed", "INTERNAL AUTHENTICATE %04X" % sw)
+        self.phases.mark("read")
+        number = oda.dda(answers.signature(answer), self.key, data)
+        self.phases.mark("verify")
+        self.values[0x9F4C] = number
+        names = tlv.parse_dol(oda.need(tags, 0x8C))
+        data = dol.build(names, self.values)
+        answer, sw = await apdu.exchange(self.card, apdu.generate_ac(_ARQC, data))
+        if sw != apdu.SW_OK:
+            raise Refused("malformed", "GENERATE AC %04X" % sw)
+        answers.parse_ac(answer, tags)
+        self.phases.mark("read")
+        self.rider.kind = answers.by_information(tags[0x9F27])
+        self.rider.atc = int.from_bytes(tags[0x9F36], "big")
+        self.decide()
 
+    # -- verification and decision -----------------------------------------------------------
 
-def _result(aid, tags, oda, quics, kind, committing):
-    number = expiry = ""
-    if 0x57 in tags:
-        number, expiry = track2(tags[0x57])
-    if 0x5A in tags:
-        other = check_number(tags[0x5A].hex())
-        if number and number != other:
-            raise Refused("malformed", "two card numbers")
-        number = other
-    if len(tags.get(0x5F24, b"")) == 3:
-        expiry = tags[0x5F24].hex()[:4]
-    if not number and not committing:
-        raise Refused("malformed", "no card number")
-    ctq = tags.get(0x9F6C, b"")
-    atc = tags.get(0x9F36, b"")
-    return Result(
-        MEDIUM,
-        "declined",
-        "unverified",
-        token_source=number.encode() if number else None,
-        masked=mask(number) if number else "",
-        expiry=expiry,
-        detail={
-            "aid": bytes(aid).hex(),
-            "flow": "qUICS" if quics else "standard",
-            "cryptogram": kind,
-            "oda": oda,
-            "atc": int.from_bytes(atc[:2], "big"),
-            "ctq": ctq.hex(),
-            "device_cvm": len(ctq) > 1 and bool(ctq[1] & 0x80),
-            "par": 0x9F24 in tags,  # ties a phone's token and the plastic card to one rider
-        },
-    )
+    def _today(self):
+        terminal = self.terminal
+        if not terminal["trusted"]:
+            return None
+        return certificates.months(terminal["date"][0], terminal["date"][1])
+
+    def verify_card(self):
+        """The certificates, once: `key` is the card's."""
+        if self.key is not None:
+            return
+        rules = self.rules
+        tags = self.tags
+        if not oda.need(tags, 0x82)[0] & _AIP_DDA:
+            # Static signatures can be copied with the card; combined ones are not asked for.
+            raise Refused("unsupported", "no dynamic authentication")
+        today = self._today()
+        number = self.rider.number
+        try:
+            issuer = oda.issuer(tags, rules["ca_keys"], rules["issuers"], number, today)
+            self.key = oda.card(tags, self.static, issuer.key, number, today)
+        finally:
+            self.phases.mark("verify")
+
+    def verify_dynamic(self):
+        try:
+            related = oda.fdda(
+                self.tags, self.key, self.values, True, self.rules["fdda_01_required"]
+            )
+        finally:
+            self.phases.mark("verify")
+        if related is not None:
+            ctq = related[5:7]
+            if 0x9F6C in self.tags and self.tags[0x9F6C] != ctq:
+                raise Refused("bad_signature", "CTQ is not the signed one")
+            decision.trust_ctq(self.rider, ctq)
+
+    def authenticate(self):
+        self.verify_card()
+        self.verify_dynamic()
+
+    def decide(self):
+        try:
+            decision.check(self.rider, self.terminal, self.rules)
+        finally:
+            self.phases.mark("decide")
+
+    # -- results -----------------------------------------------------------------------------
+
+    def evidence(self):
+        values = self.values
+        values[0x9F27] = answers.information(self.rider.kind)
+        values[0x84] = self.aid
+        return self.rules["seal"].seal(evidence.collect(self.tags, values))
+
+    def accepted(self, sealed=None):
+        result = self.result("accepted", "")
+        debit = self.committed
+        if sealed is None:
+            sealed = debit.evidence if debit is not None else self.evidence()
+        result.evidence = sealed
+        if debit is not None:
+            result.balance = debit.before - debit.amount
+        rider = self.rider
+        terminal = self.terminal
+        rules = self.rules
+
+        def settled():
+            decision.settle(rider, terminal, rules)
+            if debit is not None:
+                rules["torn"].drop_rider(debit.token)
+
+        result.settled = settled
+        return result
+
+    def declined(self, reason, what):
+        result = self.result("declined", reason)
+        if what:
+            result.detail["what"] = what
+        if self.committed is not None:
+            result.detail["debited"] = True
+        return result
+
+    def result(self, outcome, reason):
+        tags = self.tags
+        rider = self.rider
+        number = rider.number if rider else ""
+        return Result(
+            MEDIUM,
+            outcome,
+            reason,
+            token_source=rider.source() if rider else None,
+            masked=mask(number) if number else "",
+            expiry=rider.expiry if rider else "",
+            detail={
+                "aid": bytes(self.aid).hex(),
+                "flow": "qUICS" if self.quics else "standard",
+                "cryptogram": rider.kind if rider else "",
+                "oda": self.transit,
+                "atc": rider.atc if rider else 0,
+                "ctq": tags.get(0x9F6C, b"").hex(),
+                "device_cvm": rider.device_cvm if rider else False,
+                "par": bool(rider and rider.reference),
+            },
+        )

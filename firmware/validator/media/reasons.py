@@ -25,6 +25,7 @@ REASONS = (
     "out_of_service",
     "needs_online",
     "malformed",
+    "card_refused",
 )
 
 MEDIA = (

@@ -9,13 +9,16 @@ class Result:
     medium        a name of `MEDIA`
     outcome       a name of `OUTCOMES`
     reason        a name of `REASONS`; "" exactly if accepted
-    token_source  normalised card number as ASCII bytes, or None. It is there to be hashed and
-                  dropped: it never goes into a record, a log or a message
+    token_source  what stands for the rider: the normalised card number, or its account reference
+                  (PAR), as ASCII bytes, or None. It is there to be hashed and dropped: it never
+                  goes into a record, a log or a message
     masked        the number as it may be shown: "621234******7890", or ""
     expiry        "YYMM", or ""
     balance       fen, or None where the medium has none or did not tell
     detail        small dict of things safe to log
     evidence      bytes that a settlement needs, or None
+    settled       None, or a function without arguments to call once the record is durable: only
+                  then has the rider ridden (limits, same-card window, a debit that was torn)
     """
 
     __slots__ = (
@@ -28,6 +31,7 @@ class Result:
         "balance",
         "detail",
         "evidence",
+        "settled",
     )
 
     def __init__(
@@ -55,6 +59,7 @@ class Result:
         self.balance = balance
         self.detail = {} if detail is None else detail
         self.evidence = evidence
+        self.settled = None
 
     def __repr__(self):
         # Without the token source: reprs end up in logs.
@@ -76,3 +81,7 @@ class Refused(Exception):
         super().__init__(what)
         self.reason = reason
         self.what = what
+
+
+class NextApplication(Refused):
+    """This application does not serve; the card may have another one that does."""

@@ -1,15 +1,19 @@
 """What a terminal tells a card about itself and the moment.
 
 A terminal is a dict: "amount" in fen, "country" and "currency" (2 bytes BCD), "date" YYMMDD
-(3 bytes BCD), "time" hhmmss (3 bytes BCD), "type" of terminal (1 byte), "random" -> n bytes.
+(3 bytes BCD), "time" hhmmss (3 bytes BCD), "type" of terminal (1 byte), "random" -> n bytes,
+"sequence" number of the tap; "unix" seconds and whether they are "trusted"; "rules" of the
+operator (`validator.media.rules`).
 """
 
 import os
 
+from validator.media.rules import NEUTRAL
+
 _BEIJING = 8 * 3600
 
 
-def make(unix, amount=0):
+def make(unix, amount=0, sequence=0, trusted=True, rules=NEUTRAL):
     """The terminal at `unix` seconds UTC, asking for `amount` fen."""
     seconds = unix + _BEIJING
     days = seconds // 86400
@@ -24,6 +28,10 @@ def make(unix, amount=0):
         "type": b"\x22",
         # The unpredictable number must come from a real random source, never from the clock.
         "random": os.urandom,
+        "sequence": sequence,
+        "unix": unix,
+        "trusted": trusted,
+        "rules": rules,
     }
 
 

@@ -24,6 +24,7 @@ RESULTS = {
     "storage_full": ("设备已满，请换一台", "Out of storage. Use another validator"),
     "out_of_service": ("暂停服务", "Out of service"),
     "needs_online": ("需要联网，请换一种方式", "Needs a network. Please pay another way"),
+    "card_refused": ("发卡方拒绝，请换一种方式", "Card refused. Please pay another way"),
     "malformed": ("无法读取，请重试", "Cannot read this. Please try again"),
 }
 

@@ -2,13 +2,14 @@
 
 The application cryptogram is a stand-in: only an issuer can check a real one, and no validator
 ever can. Everything that a validator checks (certificates, dynamic signature) is real RSA.
-The standard flow (TTQ without 20, GENERATE AC) is refused with 6985.
+The standard flow (TTQ without 20, GENERATE AC) is refused with 6985; `legacy.Legacy` knows it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from typing import Any
 
 from . import scheme as schemes
 from .card import (
@@ -30,6 +31,7 @@ from .card import (
     ppse,
     tlv,
 )
+from .flaws import Flaws, flip, sm2_certificate
 
 DEBIT = bytes.fromhex("A000000333010101")
 CREDIT = bytes.fromhex("A000000333010102")
@@ -47,9 +49,7 @@ PDOL = (
     (0x9F37, 4),
 )
 
-AIP = bytes.fromhex("7C00")
 DECISIONS = {"arqc": 0xA0, "tc": 0x90, "aac": 0x80}
-FORGERIES = ("", "issuer", "icc", "static", "sdad")
 
 _QUICS = 0x20
 _FDDA_01 = 0x80
@@ -64,10 +64,11 @@ def invented_pan(prefix: str, seed: int, digits: int = 19) -> str:
 class QuickPass(FileCard):
     """A plastic debit card, unless options say otherwise.
 
-    `expiry` YYMM, `decision` arqc, tc or aac, `ctq` two bytes as hex, `par` 29 characters or ""
-    for none, `ca_index` F1 (1408 bits) or F2 (1984 bits), `sdad_in` "gpo" or "record",
-    `oda_online` the DF61 bit of cards made for transit, `forge` names what does not verify:
-    issuer (certificate), icc (certificate), static (data changed after signing) or sdad.
+    `expiry` YYMM, `begins` YYMMDD, `aip` and `app_version` two bytes as hex, `decision` arqc, tc
+    or aac, `ctq` two bytes as hex, `par` 29 characters or "" for none, `ca_index` F1 (1408 bits)
+    or F2 (1984 bits), `sdad_in` "gpo" or "record", `oda_online` the DF61 bit of cards made for
+    transit, `listed` whether there is a PPSE. Every other option says what is wrong with the
+    card: see `flaws.Flaws`.
     """
 
     ats = bytes.fromhex("0A788072020031C173C8")
@@ -88,17 +89,21 @@ class QuickPass(FileCard):
         ca_index: int = 0xF1,
         sdad_in: str = "gpo",
         oda_online: bool = True,
-        forge: str = "",
+        aip: str = "7C00",
+        begins: str = "240101",
+        app_version: str = "0030",
+        listed: bool = True,
         uid: bytes | None = None,
         not_ready: int = 0,
+        **flaws: Any,
     ) -> None:
         for name, value, allowed in (
             ("decision", decision, tuple(DECISIONS)),
             ("sdad_in", sdad_in, ("gpo", "record")),
-            ("forge", forge, FORGERIES),
         ):
             if value not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
+        self.flaws = Flaws(**flaws)
         self.pan = pan or invented_pan("629999", seed)
         if not self.pan.isdigit() or not 12 <= len(self.pan) <= 19:
             raise ValueError(f"a card number has 12 to 19 digits, not {self.pan!r}")
@@ -113,10 +118,15 @@ class QuickPass(FileCard):
         self._scheme = schemes.scheme(ca_index)
         self._sdad_in_record = sdad_in == "record"
         self._oda_online = oda_online
-        self._forge = forge
+        self._aip = bytes.fromhex(aip)
+        self._begins = begins
+        self._app_version = app_version
         self._last_record = b""
+        self._earlier_number = bytes.fromhex("5EED5EED")
         self._records = self._personalise()
-        self.applications = [ppse([(aid, label, 1)]), Application(aid, self._fci, self._handle)]
+        self.applications = [Application(aid, self._fci, self._handle)]
+        if listed:
+            self.applications.insert(0, ppse([(aid, label, 1)]))
 
     @classmethod
     def credit(cls, *, seed: int = 2, **options: object) -> QuickPass:
@@ -128,6 +138,19 @@ class QuickPass(FileCard):
             label="UnionPay Credit",
             **options,  # type: ignore[arg-type]
         )
+
+    @classmethod
+    def two(cls, **options: object) -> QuickPass:
+        """With a credit application in front that does not serve (GPO refused)."""
+        card = cls(**options)  # type: ignore[arg-type]
+        own = card.applications[-1]
+        fci = own.fci().replace(own.aid, CREDIT)
+        card.applications = [
+            ppse([(own.aid, card.label, 2), (CREDIT, "UnionPay Credit", 1)]),
+            Application(CREDIT, lambda: fci, lambda command: CONDITIONS_NOT_SATISFIED),
+            own,
+        ]
+        return card
 
     @classmethod
     def phone(cls, *, seed: int = 1, **options: object) -> Phone:
@@ -145,32 +168,51 @@ class QuickPass(FileCard):
 
     def _personalise(self) -> dict[tuple[int, int], bytes]:
         """Records by (SFI, number), without the one that a tap fills in (SFI 3, record 1)."""
-        static = tlv(0x5A, bcd(self.pan, (len(self.pan) + 1) // 2))
-        static += tlv(0x5F24, bytes.fromhex(self._expiry + "31"))
-        static += tlv(0x5F25, bytes.fromhex("240101"))
-        static += tlv(0x5F34, b"\x00") + tlv(0x5F28, bytes.fromhex("0156"))
-        static += tlv(0x9F07, bytes.fromhex("FF00")) + tlv(0x9F08, bytes.fromhex("0030"))
-        issuer, issuer_rest = self._scheme.issuer_certificate(self.pan)
-        card, card_rest = self._scheme.card_certificate(self.pan, static + AIP)
-        if self._forge == "issuer":
-            issuer = _flip(issuer)
-        elif self._forge == "icc":
-            card = _flip(card)
-        elif self._forge == "static":
-            static = static.replace(bytes.fromhex(self._expiry + "31"), bytes.fromhex("990931"), 1)
-        ca = tlv(0x8F, bytes([self._scheme.index])) + tlv(0x9F32, schemes.EXPONENT)
+        put, forge = self.flaws.put, self.flaws.forge
+        expires = bytes.fromhex(self._expiry + "31")
+        static = put(0x5A, bcd(self.pan, (len(self.pan) + 1) // 2))
+        static += put(0x5F24, expires) + put(0x5F25, bytes.fromhex(self._begins))
+        static += put(0x5F34, b"\x00") + put(0x5F28, bytes.fromhex("0156"))
+        static += put(0x9F07, bytes.fromhex("FF00"))
+        static += put(0x9F08, bytes.fromhex(self._app_version)) + self._more_static()
+        signed = tlv(0x70, static)
+        if self.flaws.damage:
+            signed = self.flaws.record(static)
+        other = invented_pan("629996", 77, len(self.pan))
+        issuer, issuer_rest = self._scheme.issuer_certificate(
+            other if forge == "iin" else self.pan,
+            self.flaws.issuer_expires,
+            self._scheme.stray if forge == "ca" else None,
+        )
+        card, card_rest = self._scheme.card_certificate(
+            other if forge == "holder" else self.pan, static + self._aip, self.flaws.card_expires
+        )
+        if forge == "issuer":
+            issuer = flip(issuer)
+        elif forge == "icc":
+            card = flip(card)
+        elif forge == "static":
+            signed = signed.replace(expires, bytes.fromhex("481130"), 1)
+        if self.flaws.sm2:
+            issuer = sm2_certificate(self.pan)
+        index = self.flaws.claims_ca or self._scheme.index
+        ca = put(0x8F, bytes([index])) + put(0x9F32, schemes.EXPONENT)
         if issuer_rest:
-            ca += tlv(0x92, issuer_rest)
-        ca += tlv(0x9F4A, b"\x82")
-        own = tlv(0x9F46, card) + tlv(0x9F47, schemes.EXPONENT)
+            ca += put(0x92, issuer_rest)
+        ca += put(0x9F4A, bytes.fromhex("5F24") if forge == "list" else b"\x82")
+        own = put(0x9F46, card) + put(0x9F47, schemes.EXPONENT)
         if card_rest:
-            own += tlv(0x9F48, card_rest)
+            own += put(0x9F48, card_rest)
         return {
-            (2, 1): tlv(0x70, static),
-            (2, 2): tlv(0x70, tlv(0x90, issuer)),
+            (2, 1): signed,
+            (2, 2): tlv(0x70, put(0x90, issuer)),
             (2, 3): tlv(0x70, ca),
             (2, 4): tlv(0x70, own),
         }
+
+    def _more_static(self) -> bytes:
+        """What a kind of card has besides in its signed record."""
+        return b""
 
     # Record 1 of SFI 2 is the static data that the certificate covers.
     _AFL = bytes.fromhex("1001040118010100")
@@ -213,43 +255,63 @@ class QuickPass(FileCard):
         for tag, length in PDOL:
             terminal[tag] = data[at : at + length]
             at += length
+        return self._process(terminal)
+
+    def _process(self, terminal: dict[int, bytes]) -> bytes:
         if not terminal[0x9F66][0] & _QUICS:
             return CONDITIONS_NOT_SATISFIED
         self.atc += 1
         return self._quics(terminal)
 
-    def _quics(self, terminal: dict[int, bytes]) -> bytes:
-        atc = self.atc.to_bytes(2, "big")
-        cvr = bytes([0x03, DECISIONS[self._decision], 0x00, 0x00])
-        application_data = bytes.fromhex("070101") + cvr + b"\x01"
+    def _decide(self, terminal: dict[int, bytes]) -> str:
+        """What the card makes of this payment: a name in DECISIONS."""
+        return self._decision
+
+    def _application_data(self, decision: str) -> bytes:
+        return bytes.fromhex("07010103") + bytes([DECISIONS[decision]]) + bytes.fromhex("000001")
+
+    def _cryptogram(self, data: bytes) -> bytes:
+        """A stand-in: eight bytes that follow from everything that a real one would cover."""
         secret = hashlib.sha256(b"issuer of " + self.pan.encode()).digest()
-        cryptogram = hmac.new(
-            secret, atc + b"".join(terminal[tag] for tag, _ in PDOL) + application_data, "sha256"
-        ).digest()[:8]
-        answer = tlv(0x82, AIP) + tlv(0x94, self._AFL) + tlv(0x9F36, atc)
-        answer += tlv(0x57, self._track2()) + tlv(0x9F10, application_data)
-        answer += tlv(0x9F26, cryptogram) + tlv(0x5F34, b"\x00") + tlv(0x9F6C, self._ctq)
+        return hmac.new(secret, data, "sha256").digest()[:8]
+
+    def _quics(self, terminal: dict[int, bytes]) -> bytes:
+        put, forge = self.flaws.put, self.flaws.forge
+        atc = self.atc.to_bytes(2, "big")
+        application_data = self._application_data(self._decide(terminal))
+        cryptogram = self._cryptogram(
+            atc + b"".join(terminal[tag] for tag, _ in PDOL) + application_data
+        )
+        shown = (self.atc + 1).to_bytes(2, "big") if forge == "counter" else atc
+        ctq = b"\x00\x80" if forge == "ctq" else self._ctq
+        answer = put(0x82, self._aip) + put(0x94, self.flaws.afl(self._AFL)) + put(0x9F36, shown)
+        answer += put(0x57, self._track2()) + put(0x9F10, application_data)
+        answer += put(0x9F26, cryptogram) + put(0x5F34, b"\x00") + put(0x9F6C, ctq)
         record, signature = self._sign(terminal)
         if self._sdad_in_record:
             record += signature
         else:
             answer += signature
         if self.par:
-            record += tlv(0x9F24, self.par.encode())
+            record += put(0x9F24, self.par.encode())
         self._last_record = tlv(0x70, record)
         return tlv(0x77, answer) + OK
 
     def _sign(self, terminal: dict[int, bytes]) -> tuple[bytes, bytes]:
         """fDDA: (tag 9F69, tag 9F4B), version 01 if the terminal supports it, else 00."""
+        put, forge = self.flaws.put, self.flaws.forge
         hashed, related = terminal[0x9F37], b""
-        if terminal[0x9F66][3] & _FDDA_01:
+        if forge == "replay":
+            hashed = self._earlier_number
+        knows = int(self._app_version, 16) >= 0x0030 and forge != "version"
+        if terminal[0x9F66][3] & _FDDA_01 and knows:
             authentication = b"\x01" + self.random.randbytes(4) + self._ctq
             hashed += terminal[0x9F02] + terminal[0x5F2A] + authentication
-            related = tlv(0x9F69, authentication)
-        signature = self._scheme.dynamic_signature(self.atc, hashed)
-        if self._forge == "sdad":
-            signature = _flip(signature)
-        return related, tlv(0x9F4B, signature)
+            related = put(0x9F69, authentication)
+        signature = self._scheme.dynamic_signature(b"\x02" + self.atc.to_bytes(2, "big"), hashed)
+        if forge == "sdad":
+            signature = flip(signature)
+        return related, put(0x9F4B, signature)
 
     def _track2(self) -> bytes:
         track = f"{self.pan}D{self._expiry}2010000000"
@@ -306,8 +368,3 @@ class Phone(QuickPass):
 def invented_par(pan: str) -> str:
     """A payment account reference for an invented account: 29 characters."""
     return "TEST" + hashlib.sha256(pan.encode()).hexdigest()[:25].upper()
-
-
-def _flip(data: bytes) -> bytes:
-    """The same bytes with one bit changed; still smaller than any modulus."""
-    return data[:-1] + bytes([data[-1] ^ 0x01])

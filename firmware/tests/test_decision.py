@@ -1,0 +1,232 @@
+"""The transit rule after authentication, the limits' memory, and the rules' own checks."""
+
+import quickpass_corpus as corpus
+from emv_script import scheme_rules, scheme_terminal
+from fakes import raises
+from validator.media import decision, rules
+from validator.media.result import Refused
+from validator.media.riders import Debit, Riders, Torn
+from validator.media.rules import RulesError
+
+TAGS = {
+    0x57: bytes.fromhex("6212345678901232d30122010000000000"),
+    0x5F24: bytes.fromhex("301231"),
+    0x5F25: bytes.fromhex("200101"),
+    0x9F36: b"\x00\x03",
+}
+RULES = scheme_rules()
+
+
+def rider(kind="ARQC", **changes):
+    tags = dict(TAGS)
+    for name in changes:
+        tags[int(name[1:], 16)] = bytes.fromhex(changes[name])
+    return decision.identify(tags, kind)
+
+
+def reason(who, r=RULES, **options):
+    try:
+        decision.check(who, scheme_terminal(r, **options), r)
+    except Refused as e:
+        return e.reason
+    return ""
+
+
+def test_rider():
+    who = rider(_9F24="54455354" + "41" * 25)
+    assert who.number == "6212345678901232" and who.expiry == "3012" and who.atc == 3
+    assert who.source() == b"TEST" + b"A" * 25
+    for par in ("00" * 29, "30" * 29, "41" * 28, "41" * 30, ""):
+        assert rider(_9F24=par).source() == b"6212345678901232", par
+
+
+def test_nobody():
+    for changes in (
+        {"_57": "6212345678901232"},
+        {"_57": "6212345678901232d3a12"},
+        {"_57": "62123456789d3012"},
+        {"_57": "62123456789012345678d3012"},
+        {"_57": "", "_5A": ""},
+        {"_5F24": "301331"},
+        {"_5F24": "3012"},
+        {"_5F25": "2a0101"},
+        {"_5A": "6212345678901240"},
+    ):
+        if "_57" in changes and len(changes["_57"]) % 2:
+            changes["_57"] += "f"
+        e = raises(Refused, lambda: rider(**changes))
+        assert e.reason == "malformed", changes
+
+
+def test_order_of_the_rule():
+    # All is wrong, and one after another is put right: what is refused first, comes first.
+    listed = [True]
+    r = scheme_rules(
+        config={"acquirer": None, "limits": {"tap": 100, "cvm": 100}},
+        deny=lambda token: listed[0],
+    )
+    who = rider("AAC", _5F24="200101", _5F25="480101", _9F36="0000")
+    options = {"trusted": False}
+    assert reason(who, r, **options) == "card_refused"
+    who.kind = ""
+    assert reason(who, r, **options) == "malformed"
+    who.kind = "ARQC"
+    assert reason(who, r, **options) == "malformed"
+    who.atc = 1
+    assert reason(who, r, **options) == "deny_listed"
+    listed[0] = False
+    assert reason(who, r, **options) == "over_limit"
+    r["tap"] = 200
+    assert reason(who, r, **options) == "over_limit"
+    decision.trust_ctq(who, b"\x00\x80")
+    assert reason(who, r, **options) == "clock_untrusted"
+    options = {}
+    assert reason(who, r) == "expired"
+    who.expires = b"\x48\x12\x31"
+    assert reason(who, r) == "not_yet_valid"
+    who.begins = None
+    for token in decision.tokens(who, r):
+        r["riders"].note(token, corpus.UNIX - 1, 1, 60)
+    assert reason(who, r) == "too_soon"
+    assert reason(who, r, unix=corpus.UNIX + 10) == "out_of_service"
+    r["seal"] = object()
+    assert reason(who, r, unix=corpus.UNIX + 10) == ""
+
+
+def test_dates():
+    for day, expected in (("260731", "expired"), ("260801", ""), ("260802", "")):
+        assert reason(rider(_5F24=day)) == expected, day
+    for day, expected in (("260801", ""), ("260802", "not_yet_valid"), ("991231", "")):
+        assert reason(rider(_5F25=day)) == expected, day
+    who = rider()
+    who.expires = None
+    for month, expected in (("2607", "expired"), ("2608", ""), ("", "malformed")):
+        who.expiry = month
+        assert reason(who) == expected, month
+    assert reason(rider(_5F24="991231")) == "expired"  # 1999
+
+
+def test_a_clock_that_was_set_back_locks_nobody_out():
+    r = scheme_rules()
+    who = rider()
+    decision.settle(who, scheme_terminal(r, unix=corpus.UNIX + 1000), r)
+    assert reason(who, r) == ""
+    assert reason(who, r, unix=corpus.UNIX + 1004) == "too_soon"
+    assert reason(who, r, unix=corpus.UNIX + 1005) == ""
+
+
+def test_only_a_signed_ctq_counts():
+    who = rider(_9F6C="0080")
+    assert not who.device_cvm
+    for ctq, verified in (
+        (b"\x00\x80", True),
+        (b"\x00\x7f", False),
+        (b"\x80", False),
+        (b"", False),
+    ):
+        decision.trust_ctq(who, ctq)
+        assert who.device_cvm == verified
+
+
+# What is remembered
+
+
+def test_riders():
+    riders = Riders(3)
+    a, b = b"aaaaaaaa", b"abbbbbbb"
+    assert riders.last(a) is None and riders.spent(a, 0, 100) == 0
+    riders.note(a, 1000, 200, 3600)
+    riders.note(b, 1010, 300, 3600)
+    riders.note(a, 1020, 50, 3600)
+    assert riders.last(a) == 1020 and riders.last(b) == 1010
+    assert riders.spent(a, 1030, 3600) == 250 and riders.spent(b, 1030, 3600) == 300
+    assert riders.spent(a, 1000 + 3600, 3600) == 0
+    riders.note(a, 1000 + 3600, 70, 3600)
+    assert riders.spent(a, 4601, 3600) == 70
+    # The clock was set back: no limit may lock a rider out for that.
+    assert riders.spent(a, 10, 3600) == 0
+
+
+def test_the_oldest_rider_is_forgotten():
+    riders = Riders(3)
+    for i in range(5):
+        riders.note(bytes((i,)) * 8, 100 + i, 1, 60)
+    assert [riders.last(bytes((i,)) * 8) for i in range(5)] == [None, None, 102, 103, 104]
+
+
+def test_torn_debits():
+    torn = Torn(2)
+    debit = Debit(b"token", 7, 1000, 200, b"evidence", 5000)
+    torn.add(debit)
+    assert torn.made(7, 800, 5001) is debit and torn.made(9, 800, 5001) is debit
+    assert torn.made(7, 1000, 5001) is None  # not paid
+    assert torn.made(6, 800, 5001) is None and torn.made(16, 800, 5001) is None
+    assert torn.made(7, 800, 5000 + Torn.KEEP_S) is None and len(torn) == 0
+    torn.add(debit)
+    again = Debit(b"token", 8, 1000, 200, b"evidence", 5010)
+    torn.add(again)
+    assert len(torn) == 1 and torn.made(8, 800, 5011) is again
+    torn.add(Debit(b"a", 1, 9, 1, b"", 5010))
+    torn.add(Debit(b"b", 1, 9, 1, b"", 5010))
+    assert len(torn) == 2
+    torn.drop_rider(b"b")
+    torn.drop(debit)
+    assert len(torn) == 1
+    torn.add(Debit(b"c", 1, 9, 0, b"", 5010))
+    assert torn.made(1, 9, 5011) is None  # nothing was asked for, nothing was paid
+
+
+# The rules themselves
+
+
+def test_neutral_rules():
+    assert rules.NEUTRAL["ca_keys"] == {} and rules.NEUTRAL["seal"] is None
+    assert not rules.NEUTRAL["deny"](b"x") and len(rules.NEUTRAL["token"](b"1")) == 8
+
+
+def test_rules_of_the_scheme():
+    keys = RULES["ca_keys"]
+    assert sorted(keys) == [0xF1, 0xF2]
+    assert len(keys[0xF1][0].modulus) == 176 and len(keys[0xF2][0].modulus) == 248
+    assert keys[0xF1][1] == 2049 * 12 + 11
+    assert RULES["tap"] == 5000 and RULES["cumulative"] == 0
+
+
+def key(**changes):
+    entry = dict(corpus.CONFIG["ca_keys"][0])
+    entry.update(changes)
+    return {"ca_keys": [entry]}
+
+
+def test_rules_that_are_refused():
+    modulus = corpus.CONFIG["ca_keys"][0]["modulus"]
+    for config, words in (
+        (key(check="00" * 20), "ca_keys[0].check"),
+        (key(modulus=modulus[:-2] + "35"), "ca_keys[0].check"),
+        (key(modulus="zz"), "ca_keys[0].modulus"),
+        (key(modulus=None), "ca_keys[0].modulus: missing"),
+        (key(index="f1f1"), "ca_keys[0].index"),
+        (key(rid="a000000003"), "ca_keys[0].rid"),
+        (key(expires="4913"), "ca_keys[0]: date"),
+        (key(expires="49"), "ca_keys[0].expires"),
+        ({"ca_keys": key()["ca_keys"] * 2}, "ca_keys[1].index"),
+        ({"ca_keys": [7]}, "ca_keys[0]"),
+        ({"limits": {"tap": -1}}, "limits.tap"),
+        ({"limits": {"taps": 1}}, "limits.taps"),
+        ({"limits": 5}, "limits"),
+        ({"aids": ["A0", 7]}, "aids"),
+        ({"terminal": {"serial": "1"}}, "terminal.serial"),
+        ({"acquirer": {"modulus": "80" * 128}}, "acquirer"),
+        ({"acquirer": {"exponent": "03"}}, "acquirer.modulus: missing"),
+    ):
+        e = raises(RulesError, rules.load, config)
+        assert words in str(e), (words, str(e))
+
+
+def test_the_exponent_of_a_ca_key():
+    from hashlib import sha1
+
+    modulus = corpus.CONFIG["ca_keys"][0]["modulus"]
+    check = sha1(bytes.fromhex("a000000333f1" + modulus + "04")).digest().hex()
+    e = raises(RulesError, rules.load, key(exponent="04", check=check))
+    assert "exponent" in str(e)

@@ -1,0 +1,176 @@
+"""Whether an authenticated card rides: the transit rule's points 3 to 6, in their order.
+
+Ride first, pay later: the card's issuer is asked later, so that everything that can be known here
+is checked here.
+"""
+
+from validator.emv import certificates, rsa
+from validator.media.result import Refused
+
+_DEVICE_CVM = 0x80  # CTQ byte 2: the rider was verified by the phone
+
+
+class Rider:
+    """Who a card says it is, and what it decided.
+
+    `number` digits; `reference` its PAR as bytes or b""; `expires`, `begins` YYMMDD in BCD or
+    None; `expiry` "YYMM"; `kind` "ARQC", "TC", "AAC" or ""; `atc` counter; `device_cvm` bool.
+    """
+
+    def __init__(self, number, kind, atc):
+        self.number = number
+        self.kind = kind
+        self.atc = atc
+        self.reference = b""
+        self.expires = None
+        self.begins = None
+        self.expiry = ""
+        self.device_cvm = False
+
+    def source(self):
+        """What the rider's token is made of: the account where the card names it (PAR)."""
+        return self.reference or self.number.encode()
+
+
+def identify(tags, kind):
+    """The Rider in a card's data objects; Refused("malformed", …) if there is none."""
+    number = expiry = ""
+    if 0x57 in tags:
+        number, expiry = track2(tags[0x57])
+    if 0x5A in tags:
+        other = check_number(tags[0x5A].hex())
+        if number and number != other:
+            raise Refused("malformed", "two card numbers")
+        number = other
+    if not number:
+        raise Refused("malformed", "no card number")
+    rider = Rider(number, kind, int.from_bytes(tags.get(0x9F36, b"")[:2], "big"))
+    rider.expires = _date(tags, 0x5F24)
+    rider.begins = _date(tags, 0x5F25)
+    rider.expiry = rider.expires[:2].hex() if rider.expires else expiry
+    reference = bytes(tags.get(0x9F24, b""))
+    # 29 letters and digits; zeros are what a card without one may show.
+    if len(reference) == 29 and reference.strip(b"0 \0"):
+        rider.reference = reference
+    return rider
+
+
+def track2(value):
+    """(card number, "YYMM") of track 2 equivalent data, tag 57; Refused if it is not."""
+    text = value.hex()
+    number, mark, rest = text.partition("d")
+    if not mark or len(rest) < 4 or not rest[:4].isdigit():
+        raise Refused("malformed", "track 2")
+    return check_number(number), rest[:4]
+
+
+def check_number(digits):
+    """A card number as text, without its F padding; Refused if it is none."""
+    digits = digits.rstrip("f")
+    if not digits.isdigit() or not 12 <= len(digits) <= 19:
+        raise Refused("malformed", "card number")
+    return digits
+
+
+def _date(tags, tag):
+    value = tags.get(tag)
+    if value is None:
+        return None
+    text = value.hex()
+    if len(text) != 6 or not text.isdigit() or not 1 <= int(text[2:4]) <= 12:
+        raise Refused("malformed", "%X" % tag)
+    return bytes(value)
+
+
+def trust_ctq(rider, ctq):
+    """Take the holder's verification from the CTQ (9F6C), 2 bytes that the card signed."""
+    rider.device_cvm = len(ctq) == 2 and bool(ctq[1] & _DEVICE_CVM)
+
+
+def card_decided(rider):
+    """Point 3: the card must have asked for its issuer (ARQC), or paid from its purse (TC)."""
+    if rider.kind == "AAC":
+        raise Refused("card_refused", "AAC")
+    if rider.kind not in ("ARQC", "TC"):
+        raise Refused("malformed", "no cryptogram")
+
+
+def check(rider, terminal, rules):
+    """Points 3 to 6. Refused with the first that fails; nothing is remembered yet."""
+    card_decided(rider)
+    if not rider.atc:
+        raise Refused("malformed", "ATC 0")
+    names = tokens(rider, rules)
+    deny = rules["deny"]
+    for token in names:
+        if deny(token):
+            raise Refused("deny_listed", "")
+    amount = terminal["amount"]
+    if amount > rules["tap"]:
+        raise Refused("over_limit", "one tap")
+    if amount > rules["cvm"] and not rider.device_cvm:
+        raise Refused("over_limit", "holder not verified")
+    if not terminal["trusted"]:
+        raise Refused("clock_untrusted", "")
+    _dates(rider, terminal["date"])
+    _history(names, terminal, rules)
+    if rules["seal"] is None:
+        # A ride whose evidence nobody can settle is a ride given away, and a card number must
+        # not be kept in clear.
+        raise Refused("out_of_service", "no acquirer key")
+
+
+def tokens(rider, rules):
+    """Every token that this rider may be listed under: the account's first, then the card's."""
+    token = rules["token"]
+    out = [token(rider.source())]
+    if rider.reference:
+        out.append(token(rider.number.encode()))
+    return out
+
+
+def _dates(rider, today):
+    if rider.expires:
+        if before(rider.expires, today):
+            raise Refused("expired", "5F24")
+    elif rider.expiry:
+        month = bytes.fromhex(rider.expiry)
+        if _months(month) < _months(today):
+            raise Refused("expired", "track 2")
+    else:
+        raise Refused("malformed", "no expiry")
+    if rider.begins and before(today, rider.begins):
+        raise Refused("not_yet_valid", "5F25")
+
+
+def _months(date):
+    try:
+        return certificates.months(date[0], date[1])
+    except rsa.RsaError:
+        raise Refused("malformed", "date")
+
+
+def before(a, b):
+    """Whether day `a` is before day `b`, both YYMMDD in BCD."""
+    return (_months(a), a[2]) < (_months(b), b[2])
+
+
+def _history(names, terminal, rules):
+    riders = rules["riders"]
+    now = terminal["unix"]
+    limit = rules["cumulative"]
+    for token in names:
+        last = riders.last(token)
+        if last is None:
+            continue
+        if 0 <= now - last < rules["window_s"]:
+            raise Refused("too_soon", "")
+        spent = riders.spent(token, now, rules["cumulative_s"])
+        if limit and spent + terminal["amount"] > limit:
+            raise Refused("over_limit", "cumulative")
+
+
+def settle(rider, terminal, rules):
+    """The ride counts: its record is durable."""
+    for token in tokens(rider, rules):
+        rules["riders"].note(token, terminal["unix"], terminal["amount"], rules["cumulative_s"])
