@@ -147,7 +147,6 @@ def test_garbage_into_the_console(make_board: Callable[..., VirtualProcess]) -> 
         assert tap(session, "tunion", via="link")["seq"] == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the validator waits for the rest of a block for ever")
 def test_a_block_that_never_ends(session: Session) -> None:
     """Its sender was unplugged in the middle: what comes after a silence is not its rest."""
     session.link.write_raw(bytes.fromhex("1d01000300fb"))  # 768 bytes are to come

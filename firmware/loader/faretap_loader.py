@@ -228,10 +228,12 @@ class Loader:
         except OSError:
             return "no file system"
         self._mounted = slot
-        self.manifest = _read_json(self.root + "/manifest.json")
-        return check(
-            self.root, self.manifest, self.identity.get("board"), self.chip.version(), proven
-        )
+        manifest = _read_json(self.root + "/manifest.json")
+        board = self.identity.get("board")
+        fault = check(self.root, manifest, board, self.chip.version(), proven)
+        # Not the list of files and their hashes, which is 10 KB of the heap.
+        self.manifest = {} if fault else {"id": manifest.get("id", "")}
+        return fault
 
     def _unmount(self):
         if self._mounted is not None:

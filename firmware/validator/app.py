@@ -1,224 +1,30 @@
-"""Builds the validator from its board's devices and its state, and runs its tasks."""
+"""Where the loader enters the application."""
 
 import asyncio
 import gc
 import json
-import sys
 
 from validator.board import Board
-from validator.calls import Calls
 from validator.hal import Clock
-from validator.link.peer import REFUSED, Peer, RpcError
-from validator.log import Log
-from validator.nfc.build import build as build_reader
-from validator.nfc.link_reader import LinkReader
-from validator.nfc.poller import Poller
-from validator.nfc.reader import ReaderError
-from validator.qr.scanner import Scanner, ScannerError
-from validator.store.journal import Journal, JournalError
-from validator.store.state import State
-from validator.tap import Taps
-from validator.ui.wiring import build as build_ui
-
-_SCAN_CHECK_MS = 20000  # silence after which the engine is asked whether it is still there
-_SCAN_RETRY_MS = 5000
-_IDLE_MS = 250
-_COLLECT_EVERY = 8  # idle rounds without a tap: the poller makes some garbage too
-
-
-class App:
-    """`boot` comes from the loader: {"slot", "id", "mode", "healthy": function}."""
-
-    def __init__(self, boot, devices):
-        self.boot = boot
-        self.clock = clock = Clock()
-        self.board = board = Board(devices, clock)
-        self.log = Log(clock)
-        self.micropython = ".".join(str(n) for n in sys.implementation.version[:3])
-        self.state = State(board.nvs("validator"), board.unique_id())
-        self.journal = None
-        self.journal_fault = ""
-        self._open_journal()
-        self.ui = build_ui(board, clock)
-        self.taps = Taps(clock, self.journal, self.state, self.ui, self.log, self._tap_done)
-        self.taps.test = self.state.life_cycle != "service"
-        self.reader = self._build_reader()
-        self.poller = None
-        if self.reader:
-            self.poller = Poller(
-                self.reader, clock, on_fault=self._reader_fault, on_recovered=self._reader_back
-            )
-        self.scanner = self._build_scanner()
-        self._reader_info = {"chip": self.reader.chip} if self.reader else {}
-        self.console = board.console()
-        self.peer = Peer(self.console, clock)
-        self.link_reader = LinkReader(self.peer.call)
-        self.link_poller = Poller(self.link_reader, clock)
-        self._link_tap = False
-        self.calls = Calls(self, self.peer, self.console)
-        # Ticks count from power-up on a chip, from elsewhere on other targets.
-        self._started = boot.get("started", 0)
-        self.boot_ms = self.uptime_ms()
-
-    # -- building ----------------------------------------------------------------------------
-
-    def _open_journal(self):
-        try:
-            self.journal = Journal(self.board.flash("journal"), clock=self.clock)
-            self.journal.mount()
-        except (JournalError, OSError) as e:
-            # Without a journal nobody is served, but the link must live to say so.
-            self.journal = None
-            self.journal_fault = repr(e)
-            self.log.error("journal", "cannot be mounted: %r" % e)
-
-    def _build_reader(self):
-        try:
-            return build_reader(self.board, self.clock)
-        except (ValueError, OSError) as e:
-            # Codes can still be taken, and the link tells what is wrong.
-            self.log.error("reader", "cannot be built: %r" % e)
-            return None
-
-    def _build_scanner(self):
-        serial = self.board.serial("scanner")
-        return Scanner(serial, self.clock, on_fault=self._scan_fault) if serial else None
-
-    # -- what the calls report ---------------------------------------------------------------
-
-    def uptime_ms(self):
-        """Since the loader began."""
-        return self.clock.diff(self.clock.ticks_ms(), self._started)
-
-    def reader_status(self):
-        if not self.poller:
-            return {"state": "missing"}
-        status = dict(self._reader_info)
-        status.update(self.poller.status())
-        return status
-
-    def scanner_status(self):
-        if not self.scanner:
-            return {"state": "missing"}
-        status = dict(self.scanner.info or {"state": "silent"})
-        status.update(self.scanner.counters)
-        return status
-
-    def display_status(self):
-        content = self.ui.content()
-        return {"alive": content["display"], "errors": self.ui.errors}
-
-    # -- events ------------------------------------------------------------------------------
-
-    def _tap_done(self, summary):
-        self.peer.notify("tap", summary)
-
-    async def tap_by_link(self, params):
-        if self._link_tap:
-            raise RpcError(REFUSED, "another card is being presented over the link")
-        self._link_tap = True
-        poller = self.link_poller
-        try:
-            self.link_reader.present_card(params)
-            target = await poller.next()
-            try:
-                return await self.taps.card(poller.card(target))
-            finally:
-                await poller.finish(target)  # or the next card would find the reader taken
-        finally:
-            self._link_tap = False
-
-    # -- tasks -------------------------------------------------------------------------------
-
-    async def run(self):
-        self.log.notify = self.peer.notify
-        tasks = [self._link(), self.ui.run(), self._housekeeping()]
-        if self.poller:
-            tasks.append(self._cards())
-        if self.scanner:
-            tasks.append(self._codes())
-        self.ui.ready() if self.journal else self.ui.out_of_service()
-        self.peer.notify("hello", self.calls.hello())
-        healthy = self.boot.get("healthy")
-        if healthy:
-            healthy()
-        await asyncio.gather(*[self._guard(t) for t in tasks])
-
-    async def _guard(self, coroutine):
-        try:
-            await coroutine
-        except Exception as e:
-            # A task must not die alone and leave half a validator: the loader starts it anew.
-            self.log.error("app", "a task failed: %r" % e)
-            raise
-
-    async def _link(self):
-        await self.peer.run()
-
-    async def _cards(self):
-        poller = self.poller
-        try:
-            self._reader_info.update(await self.reader.open())
-        except ReaderError as e:
-            # The poller goes on trying; the validator still takes codes.
-            self.log.error("reader", "does not answer at the start: " + e.reason)
-        while True:
-            target = await poller.next()
-            summary = await self.taps.card(poller.card(target), poller.detect_us)
-            self.log.info("tap", "%s %s" % (summary["outcome"], summary["reason"]))
-            await poller.finish(target)
-
-    async def _codes(self):
-        scanner = self.scanner
-        try:
-            await scanner.open()
-        except ScannerError as e:
-            self.log.error("scanner", "does not answer at the start: " + e.reason)
-        while True:
-            code = await scanner.next(_SCAN_CHECK_MS)
-            if code is not None:
-                summary = await self.taps.code(code)
-                self.log.info("scan", "%s %s" % (summary["outcome"], summary["reason"]))
-            elif not await scanner.check():
-                await self.clock.sleep_ms(_SCAN_RETRY_MS)
-
-    def _reader_fault(self, reason):
-        self.log.error("reader", "failed: " + reason)
-        self.ui.out_of_service("READER")
-
-    def _reader_back(self):
-        self.log.info("reader", "works again")
-        self.ui.ready()
-
-    def _scan_fault(self, kind, length):
-        self.log.warning("scanner", "a code of %d bytes was %s" % (length, kind))
-
-    async def _housekeeping(self):
-        """Idle work, never during a tap: flash erased ahead of the next record, garbage."""
-        idle = 0
-        taps = self.taps.count
-        while True:
-            await self.clock.sleep_ms(_IDLE_MS)
-            if self.taps.busy():
-                continue
-            if self.journal:
-                try:
-                    self.journal.prepare()
-                except (JournalError, OSError) as e:
-                    self.log.error("journal", "erasing ahead failed: %r" % e)
-            idle += 1
-            if taps != self.taps.count or idle >= _COLLECT_EVERY:
-                idle = 0
-                taps = self.taps.count
-                gc.collect()
 
 
 def main(boot):
-    """Called by the loader; returns never, or raises."""
+    """Called by the loader; returns never, or raises.
+
+    `boot` comes from the loader: {"slot", "id", "mode", "root", "healthy": function, …}.
+    """
     with open(boot.get("root", "/app") + "/devices.json") as f:
         devices = json.load(f)
-    app = App(boot, devices)
+    clock = Clock()
+    board = Board(devices, clock)
+    # MicroPython's heap grows out of the memory that UART drivers need: first the UARTs, then the
+    # application's code.
+    board.claim()
     gc.collect()
-    # From here on collections are for idle moments (see _housekeeping), not for the tap path.
+    from validator.application import App
+
+    app = App(boot, board, clock)
+    gc.collect()
+    # From here on collections are for idle moments, not for the tap path.
     gc.threshold(-1)
     asyncio.run(app.run())

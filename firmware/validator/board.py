@@ -29,6 +29,7 @@ class Board:
         self.name = devices["board"]
         self.chip = devices["chip"]
         self._clock = clock
+        self._serials = {}
         # Captured now: a later import may take the machine through a soft reset.
         self.reset_cause = _RESET_CAUSES.get(machine.reset_cause(), "other")
 
@@ -54,6 +55,7 @@ class Board:
         if not link.get("usb"):
 
             def set_rate(baud):
+                _quiet_system_log()
                 try:
                     machine.UART(link.get("uart", 0), baudrate=baud)
                 except OSError:
@@ -63,8 +65,18 @@ class Board:
 
         return Console(sys.stdin.buffer, sys.stdout.buffer, waiting, set_rate)
 
+    def claim(self):
+        """Install the UARTs' drivers while there is memory for them outside MicroPython's heap."""
+        for device in ("reader", "scanner"):
+            self.serial(device)
+
     def serial(self, device):
         """The UART of "reader" or "scanner", as `hal.Serial`; None if it is not on a UART."""
+        if device not in self._serials:
+            self._serials[device] = self._make_serial(device)
+        return self._serials[device]
+
+    def _make_serial(self, device):
         d = self.devices.get(device)
         if not d or "uart" not in d:
             return None
@@ -133,3 +145,14 @@ class Board:
 
     def watchdog(self, ms):
         return machine.WDT(timeout=ms)
+
+
+def _quiet_system_log():
+    # ESP-IDF complains about the console's missing driver at each change of the rate, on the
+    # console.
+    try:
+        import esp
+
+        esp.osdebug(None)
+    except ImportError:
+        pass  # the virtual board has no such log

@@ -3,7 +3,7 @@
 No card number, key or code ever goes in here: callers pass masked numbers and reasons.
 """
 
-_KEEP = 24
+_KEEP = 16
 
 ERROR = "error"
 WARNING = "warning"

@@ -84,6 +84,9 @@ class Taps:
         except (JournalError, OSError, record.RecordError) as e:
             self._log.error("journal", "a record could not be written: %r" % e)
             result = Result(result.medium, "declined", "out_of_service")
+        else:
+            if result.settled:
+                result.settled()  # limits and the same-card window count what is durable only
         phases.mark("commit")
         self._ui.result(result)
         phases.mark("signal")

@@ -16,6 +16,7 @@ _KEEP = 8  # answers kept for repeated calls
 _SILENCE_MS = 450  # within a frame: longer than the host waits for credit
 _KEEP_BYTES = 600  # a longer answer is made again: only reading calls have such
 
+INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
@@ -141,8 +142,13 @@ class Peer:
             self.on_message()
         call_id = message.get("id")
         method = message.get("method")
-        if isinstance(call_id, (list, dict)) or isinstance(method, (list, dict)):
-            return  # neither can be looked up, and JSON-RPC knows neither
+        if isinstance(call_id, (list, dict)):
+            return  # JSON-RPC knows no such id, and it cannot be looked up
+        if isinstance(method, (list, dict)):
+            if call_id is not None:
+                text = "a method is a string"
+                self._error([call_id, None], INVALID_REQUEST, text, None)
+            return
         if method is None:
             slot = self._waiting.get(call_id)
             if slot:
