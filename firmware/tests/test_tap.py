@@ -1,0 +1,174 @@
+"""A tap as a transaction: what is recorded, what is shown, and that neither happens alone."""
+
+import gc
+
+from emv_script import TUNION, Card, lost, tunion, with_ppse
+from fakes import FakeClock, run
+from flash_sim import FlashSim, PowerCut
+from validator.store import record
+from validator.store.journal import Journal
+from validator.tap import Taps
+
+
+class State:
+    token_key = bytes(range(16))
+    boots = 3
+
+
+class Ui:
+    def __init__(self, journal=None):
+        self.shown = []
+        self.records_then = []
+        self._journal = journal
+
+    def result(self, r):
+        self.shown.append((r.outcome, r.reason))
+        if self._journal:
+            self.records_then.append(self._journal.next_seq)
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def _put(self, area, text):
+        self.lines.append((area, text))
+
+    error = warning = info = _put
+
+
+def rig(flash=None, journal=True):
+    clock = FakeClock()
+    opened = None
+    if journal:
+        opened = Journal(flash or FlashSim(8), clock)
+        opened.mount()
+        opened.prepare()
+    ui, log, done = Ui(opened), Log(), []
+    taps = Taps(clock, opened, State, ui, log, done.append)
+    return taps, opened, ui, log, done
+
+
+def purse(trouble=None):
+    return Card(with_ppse(tunion(), (TUNION, 1)), trouble)
+
+
+def records(journal):
+    return [record.decode(entry[1]) for entry in journal.read()]
+
+
+def test_a_card_leaves_a_record_before_it_is_shown():
+    taps, journal, ui, log, done = rig()
+    summary = run(taps.card(purse(), detect_us=12345))
+    assert ui.shown == [("declined", "unverified")]
+    assert ui.records_then == [2]  # the record was there by then
+    kept = records(journal)[0]
+    assert kept["seq"] == summary["seq"] == 1 and done == [summary]
+    assert kept["medium"] == "tunion" and kept["test"] and kept["boot"] == 3
+    assert kept["token"].hex() == summary["token"] and len(kept["token"]) == 8
+    assert kept["phases"]["detect"] == summary["phases"]["detect"] == 12
+    assert summary["masked"] == "031048******9012"
+
+
+def test_the_number_is_in_no_record_no_log_and_no_summary():
+    taps, journal, ui, log, done = rig()
+    run(taps.card(purse()))
+    run(taps.code(b"6212345678901234567"))
+    number = "0310482123456789012"
+    for text in (repr(done), repr(log.lines), repr(records(journal))):
+        assert number not in text and "6212345678901234567" not in text
+    raw = bytes(journal._flash.data) if hasattr(journal, "_flash") else b""
+    assert bytes.fromhex(number[1:]) not in raw and number.encode() not in raw
+
+
+def test_the_same_card_gives_the_same_token_and_a_code_another_one():
+    taps, journal, ui, log, done = rig()
+    run(taps.card(purse()))
+    run(taps.card(purse()))
+    tokens = [r["token"] for r in records(journal)]
+    assert tokens[0] == tokens[1]
+
+
+def test_a_card_pulled_away_at_every_apdu_is_a_retry_on_record():
+    whole = purse()
+    run(rig()[0].card(whole))
+    for n in range(1, len(whole.log) + 1):
+        taps, journal, ui, log, done = rig()
+        summary = run(taps.card(purse({n: lost()})))
+        assert (summary["outcome"], summary["reason"]) == ("retry", "card_lost"), n
+        assert records(journal)[0]["reason"] == "card_lost"
+        assert run(taps.card(purse()))["outcome"] == "declined"
+
+
+def test_without_journal_or_room_the_card_is_not_touched():
+    taps, _, ui, log, done = rig(journal=False)
+    card = purse()
+    assert run(taps.card(card))["reason"] == "out_of_service"
+    assert card.log == [] and ui.shown == [("declined", "out_of_service")]
+    taps, journal, ui, log, done = rig()
+    while journal.has_room():
+        journal.append(bytes(1000))
+    assert run(taps.card(card))["reason"] == "storage_full"
+    assert run(taps.code(b"x"))["reason"] == "storage_full"
+    assert card.log == []
+
+
+def test_a_flash_that_fails_shows_out_of_service_and_never_a_ride():
+    flash = FlashSim(8)
+    taps, journal, ui, log, done = rig(flash)
+
+    def broken(addr, data):
+        raise OSError(5)
+
+    flash.program = broken
+    summary = run(taps.card(purse()))
+    assert summary["outcome"] == "declined" and summary["reason"] == "out_of_service"
+    assert summary["seq"] is None and log.lines
+
+
+def test_power_cut_at_every_flash_operation_of_a_tap():
+    """What was shown is on record afterwards, and the next tap works."""
+    for how in ("undone", "half", "bits", "done"):
+        n = 0
+        while True:
+            flash = FlashSim(8)
+            taps, journal, ui, log, done = rig(flash)
+            run(taps.card(purse()))
+            flash.cut_at(n, how)
+            try:
+                run(taps.card(purse()))
+                break  # this tap has no n-th operation
+            except PowerCut:
+                pass
+            flash.power_on()
+            shown = len(ui.shown)
+            taps, journal, ui, log, done = rig(flash)
+            kept = records(journal)
+            assert len(kept) >= shown, (how, n)
+            assert [r["seq"] for r in kept] == list(range(1, len(kept) + 1))
+            assert run(taps.card(purse()))["seq"] is not None
+            n += 1
+        assert n >= 1
+
+
+def test_hundreds_of_taps_with_faults_leave_the_heap_as_it_was():
+    flash = FlashSim(16)
+    taps, journal, ui, log, done = rig(flash)
+    noise = 1
+    marks = []
+    for i in range(300):
+        noise = noise * 1103515245 + 12345 & 0x7FFFFFFF
+        trouble = {noise % 7 + 1: lost()} if noise & 0x100 else None
+        run(taps.card(purse(trouble)))
+        journal.ack(journal.next_seq - 1)
+        journal.prepare()
+        assert ui.shown[-1][0] != "accepted"
+        assert done[-1]["seq"] == i + 1
+        for kept in (ui.shown, ui.records_then, log.lines, done):
+            del kept[:-1]
+        flash.log = []
+        if hasattr(gc, "mem_alloc") and i >= 100 and i % 50 == 0:
+            gc.collect()
+            marks.append(gc.mem_alloc())
+    if marks:
+        assert max(marks) - marks[0] < 2048, marks
