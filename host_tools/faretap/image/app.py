@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from faretap import kernel
 from faretap.boards import Board
 from faretap.image import filesystem, sources
 from faretap.image.compiler import compile_all
@@ -53,8 +54,14 @@ def build_app(
     slot's. Raises ImageError, one sentence with file and line, for source that does not compile.
     """
     text = sources.application() if source is None else source
+    crypto = any(name.startswith("validator/crypto/") for name in text)
+    if crypto:
+        left_out = kernel.unused(board.arch)
+        text = {name: code for name, code in text.items() if name not in left_out}
     compiled = compile_all(tighten(text), board.arch)
     files = {name.removesuffix(".py") + ".mpy": code for name, code in compiled.items()}
+    if crypto:
+        files["validator/crypto/field_kernel.mpy"] = kernel.build(board.arch)
     files["devices.json"] = board.devices_json
     manifest = make_manifest(board, files, version)
     files["manifest.json"] = _json(manifest)
