@@ -14,6 +14,7 @@ from emv_script import (
 from fakes import FakeClock, run
 from validator.media import cards
 from validator.media.phases import Phases
+from validator.media.rules import NEUTRAL
 
 RULES = scheme_rules()
 
@@ -133,9 +134,17 @@ def test_without_rules_no_card_rides():
     clock = FakeClock()
     clock.set_unix(corpus.UNIX)
     for name in ("quickpass-debit", "quickpass-ecash", "quickpass-legacy"):
-        result = run(cards.run(Recorded(name), clock, Phases(clock), amount=200))
+        phases = Phases(clock)
+        result = run(cards.run(Recorded(name), clock, phases, rules=NEUTRAL, amount=200))
         assert (result.outcome, result.reason) == ("declined", "unknown_issuer"), name
         assert result.masked
+
+
+def test_without_any_rules_a_card_is_identified():
+    clock = FakeClock()
+    result = run(cards.run(Recorded("quickpass-debit"), clock, Phases(clock)))
+    assert (result.outcome, result.reason) == ("declined", "unverified")
+    assert result.masked and result.expiry and result.token_source
 
 
 def test_without_an_acquirer_nobody_rides():

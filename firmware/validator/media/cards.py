@@ -1,15 +1,14 @@
 """Which medium an activated card is: by PPSE or the configured AIDs, and on to its module."""
 
 from validator.emv import apdu, tlv
-from validator.media import quickpass, terminal, tunion
+from validator.media import quickpass_read, terminal, tunion
 from validator.media.result import NextApplication, Refused, Result
-from validator.media.rules import NEUTRAL
 from validator.nfc.reader import CardLost, CardProtocolError, ReaderDead
 
 PPSE = b"2PAY.SYS.DDF01"
 
 # A medium is one module with MEDIUM, handles(aid) and run(card, phases, aid, fci, terminal).
-MODULES = (tunion, quickpass)
+MODULES = (tunion, quickpass_read)
 
 # For cards without a PPSE, most of which are purses. Configuration replaces it.
 AIDS = (
@@ -35,12 +34,13 @@ class _Tap:
         self.phase = "select"
 
 
-async def run(card, clock, phases, aids=AIDS, terminal_data=None, rules=NEUTRAL, amount=0):
+async def run(card, clock, phases, aids=AIDS, terminal_data=None, rules=None, amount=0):
     """One tap of an activated card; returns a Result and raises nothing.
 
     `card` has `async transceive(apdu)`, and may have `async reset() -> bool`, `count` (cards seen
     in the field) and `apdu` (takes APDUs at all). The terminal asks for `amount` fen, now, under
-    the operator's `rules` (see `validator.media.rules`); `terminal_data`, a dict as
+    the operator's `rules` (see `validator.media.rules`; None: cards are identified, and declined
+    as "unverified"); `terminal_data`, a dict as
     `terminal.make` returns, replaces all three. Call the result's `settled` once its record is
     durable.
     """
@@ -53,7 +53,8 @@ async def run(card, clock, phases, aids=AIDS, terminal_data=None, rules=NEUTRAL,
         if terminal_data is None:
             trusted = getattr(clock, "trusted", True)
             terminal_data = terminal.make(clock.unix(), amount, 0, trusted, rules)
-        aids = terminal_data["rules"]["aids"] or aids
+        if terminal_data["rules"]:
+            aids = terminal_data["rules"]["aids"] or aids
         result = await _run(card, phases, aids, terminal_data, tap)
     except CardLost as e:
         result = Result(tap.medium, "retry", "card_lost", detail={"what": e.reason})
@@ -90,6 +91,8 @@ async def _run(card, phases, aids, terminal_data, tap):
         tap.medium = module.MEDIUM
         tap.phase = "read"
         try:
+            if module is quickpass_read and terminal_data["rules"]:
+                from validator.media import quickpass as module
             return await module.run(card, phases, aid, fci, terminal_data)
         except NextApplication as e:
             refusal = e

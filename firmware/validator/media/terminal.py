@@ -3,17 +3,15 @@
 A terminal is a dict: "amount" in fen, "country" and "currency" (2 bytes BCD), "date" YYMMDD
 (3 bytes BCD), "time" hhmmss (3 bytes BCD), "type" of terminal (1 byte), "random" -> n bytes,
 "sequence" number of the tap; "unix" seconds and whether they are "trusted"; "rules" of the
-operator (`validator.media.rules`).
+operator (`validator.media.rules`), or None if there are none.
 """
 
 import os
 
-from validator.media.rules import NEUTRAL
-
 _BEIJING = 8 * 3600
 
 
-def make(unix, amount=0, sequence=0, trusted=True, rules=NEUTRAL):
+def make(unix, amount=0, sequence=0, trusted=True, rules=None):
     """The terminal at `unix` seconds UTC, asking for `amount` fen."""
     seconds = unix + _BEIJING
     days = seconds // 86400

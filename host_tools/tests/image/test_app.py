@@ -137,7 +137,9 @@ def test_the_real_application_fits_every_board(name: str) -> None:
     used = sum(
         1 for at in range(0, len(image.data), 512) if image.data[at : at + 512].strip(b"\xff")
     )
-    assert used * 512 < len(image.data) * 3 // 4, "the slot is almost full"
+    # Viper code for the virtual board's processor is three times as large as a chip's assembler.
+    share = 15 / 16 if board.virtual else 3 / 4
+    assert used * 512 < len(image.data) * share, "the slot is almost full"
 
 
 def test_nothing_is_compiled_twice(monkeypatch: pytest.MonkeyPatch) -> None:
