@@ -168,8 +168,12 @@ def board(tmp_path: Path) -> Iterator[MakeBoard]:
         state = tmp_path / f"board{len(running)}"
         state.mkdir()
         content = flash if flash is not None else flash_image({"main.py": main, **(files or {})})
-        (state / "flash.bin").write_bytes(content)
+        # A board is on from its start until the bench switches it off, and must not have begun
+        # to use what it is given before the test does.
+        (state / "flash.bin").write_bytes(b"\xff" * len(content))
         running.append(Bench(spawn(state, unpaced=unpaced, **options)))
+        with (state / "flash.bin").open("r+b") as f:
+            f.write(content)
         return running[-1]
 
     yield make
