@@ -54,7 +54,8 @@ class VirtualBoard:
         flash_size: int = 4 * 1024 * 1024,
         parts: Mapping[int, SerialPart] | None = None,
     ) -> None:
-        self._state = state
+        # The interpreter is started elsewhere, and has to find its files there.
+        self._state = state = state.resolve()
         self._listen = listen
         self._heap = heap
         self._unpaced = unpaced

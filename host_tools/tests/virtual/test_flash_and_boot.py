@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import random
 import struct
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from faretap.virtual import boot, esp_image, micropython_image
+from faretap.virtual import boot, esp_image, micropython_image, spawn
 from faretap.virtual.flash import Flash, FlashError
 
 MakeBoard = Any
@@ -125,6 +127,19 @@ def test_blank_file_system_is_made(board: MakeBoard, micropython_flash: bytes) -
     console.wait(b"['boot.py']")
     bench.bench.cycle()
     assert b"initial setup" not in console.wait(b">>> ")
+
+
+def test_a_state_folder_may_be_relative(
+    tmp_path: Path, make_flash: Callable[[dict[str, str]], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    Path("here/flash.bin").write_bytes(make_flash({"main.py": "import time\ntime.sleep(60)\n"}))
+    with spawn(Path("here")) as process, process.bench() as bench:
+        deadline = time.monotonic() + 8
+        while bench.status()["state"] != "main.py":
+            assert time.monotonic() < deadline, bench.status()
+        assert bench.status()["panics"] == 0
 
 
 def test_corrupted_file_system_is_told_and_nothing_runs(
