@@ -78,7 +78,7 @@ def test_ttq_for_a_card_with_df61():
 
 def test_unknown_pdol_tag_is_zeros():
     names = ((0xDF7F, 3), (0x9F02, 4), (0x9F1A, 3), (0x9F66, 2), (0x9F37, 6))
-    values = data.terminal_values(TERMINAL, qp.TTQ_ODA, 100, NEUTRAL)
+    values = data.terminal_values(TERMINAL, data.TTQ_ODA, 100, NEUTRAL)
     assert 0x9F37 not in values  # every GPO has its own
     values[0x9F37] = bytes.fromhex("11223344")
     assert (
@@ -98,7 +98,7 @@ def test_oversize_pdol():
 
 
 def test_what_a_cdol_can_ask_for():
-    values = data.terminal_values(TERMINAL, qp.TTQ_ODA, 100, NEUTRAL)
+    values = data.terminal_values(TERMINAL, data.TTQ_ODA, 100, NEUTRAL)
     names = ((0x9F33, 3), (0x9F34, 3), (0x9F1E, 8), (0x9F41, 4), (0x9F09, 2), (0x9F21, 3))
     assert dol.build(names, values).hex() == (
         "000840" + "3f0000" + b"FARETAP1".hex() + "01234567" + "0030" + "102030"
@@ -107,7 +107,7 @@ def test_what_a_cdol_can_ask_for():
 
 def test_ttq_asks_for_the_holder_above_the_limit():
     for amount, ttq in ((30000, "21800080"), (30001, "21c00080")):
-        assert data.terminal_values(TERMINAL, qp.TTQ_ODA, amount, NEUTRAL)[0x9F66].hex() == ttq
+        assert data.terminal_values(TERMINAL, data.TTQ_ODA, amount, NEUTRAL)[0x9F66].hex() == ttq
 
 
 def test_standard_flow_without_dynamic_authentication():

@@ -1,14 +1,15 @@
 """Which medium an activated card is: by PPSE or the configured AIDs, and on to its module."""
 
 from validator.emv import apdu, tlv
-from validator.media import quickpass_read, terminal, tunion
+from validator.media import terminal, tunion
 from validator.media.result import NextApplication, Refused, Result
 from validator.nfc.reader import CardLost, CardProtocolError, ReaderDead
 
 PPSE = b"2PAY.SYS.DDF01"
 
 # A medium is one module with MEDIUM, handles(aid) and run(card, phases, aid, fci, terminal).
-MODULES = (tunion, quickpass_read)
+# Which of QuickPass' two is loaded depends on the rules: see `quickpass`.
+_modules = [tunion, None, None]
 
 # For cards without a PPSE, most of which are purses. Configuration replaces it.
 AIDS = (
@@ -24,6 +25,17 @@ AIDS = (
 
 _MAX_CANDIDATES = 16
 _NO_PRIORITY = 16  # behind 1…15; 0 in a PPSE means none as well
+
+
+def quickpass(verified):
+    """Load the QuickPass module: the kernel, or the one that only identifies a card. Both at once
+    would take a fifth of a plain ESP32's heap."""
+    if verified:
+        from validator.media import quickpass as module
+    else:
+        from validator.media import quickpass_read as module
+    _modules[1] = module
+    _modules[2] = verified
 
 
 class _Tap:
@@ -53,8 +65,11 @@ async def run(card, clock, phases, aids=AIDS, terminal_data=None, rules=None, am
         if terminal_data is None:
             trusted = getattr(clock, "trusted", True)
             terminal_data = terminal.make(clock.unix(), amount, 0, trusted, rules)
-        if terminal_data["rules"]:
-            aids = terminal_data["rules"]["aids"] or aids
+        rules = terminal_data["rules"]
+        if rules:
+            aids = rules["aids"] or aids
+        if _modules[2] != bool(rules):
+            quickpass(bool(rules))
         result = await _run(card, phases, aids, terminal_data, tap)
     except CardLost as e:
         result = Result(tap.medium, "retry", "card_lost", detail={"what": e.reason})
@@ -91,8 +106,6 @@ async def _run(card, phases, aids, terminal_data, tap):
         tap.medium = module.MEDIUM
         tap.phase = "read"
         try:
-            if module is quickpass_read and terminal_data["rules"]:
-                from validator.media import quickpass as module
             return await module.run(card, phases, aid, fci, terminal_data)
         except NextApplication as e:
             refusal = e
@@ -182,7 +195,7 @@ def directory(ppse):
 
 
 def _module(aid):
-    for module in MODULES:
+    for module in _modules[:2]:
         if module.handles(aid):
             return module
     return None

@@ -5,6 +5,7 @@ is checked here.
 """
 
 from validator.emv import certificates, rsa
+from validator.media.quickpass_data import check_number, track2
 from validator.media.result import Refused
 
 _DEVICE_CVM = 0x80  # CTQ byte 2: the rider was verified by the phone
@@ -53,23 +54,6 @@ def identify(tags, kind):
     if len(reference) == 29 and reference.strip(b"0 \0"):
         rider.reference = reference
     return rider
-
-
-def track2(value):
-    """(card number, "YYMM") of track 2 equivalent data, tag 57; Refused if it is not."""
-    text = value.hex()
-    number, mark, rest = text.partition("d")
-    if not mark or len(rest) < 4 or not rest[:4].isdigit():
-        raise Refused("malformed", "track 2")
-    return check_number(number), rest[:4]
-
-
-def check_number(digits):
-    """A card number as text, without its F padding; Refused if it is none."""
-    digits = digits.rstrip("f")
-    if not digits.isdigit() or not 12 <= len(digits) <= 19:
-        raise Refused("malformed", "card number")
-    return digits
 
 
 def _date(tags, tag):

@@ -15,11 +15,6 @@ from validator.media.result import NextApplication, Refused, Result, mask
 MEDIUM = "quickpass"
 RID = b"\xa0\x00\x00\x03\x33"
 
-# Terminal transaction qualifiers, 9F66: offline data authentication for online authorisation with
-# fDDA version 01, for cards that say in DF61 that they can; or the standard flow beside qUICS.
-TTQ_ODA = b"\x21\x80\x00\x80"
-TTQ_STANDARD = b"\x61\x00\x00\x80"
-_DF61_ODA = 0x40
 _AIP_DDA = 0x20
 
 _MAX_BYTES = 6144  # of all records; a card of today has some 1,200
@@ -56,15 +51,9 @@ class Transaction:
         self.aid = aid
         self.terminal = terminal
         self.rules = terminal["rules"]
-        a5 = tlv.find(fci, 0x6F, 0xA5)
-        if a5 is None:
-            raise Refused("malformed", "no A5 in FCI")
-        pdol = tlv.find(a5, 0x9F38)
-        self.pdol = tlv.parse_dol(pdol) if pdol is not None else ()
+        self.pdol, self.transit = answers.asks(fci)
         if 0x9F66 not in dol.tags(self.pdol):
             raise NextApplication("unsupported", "no 9F66 in PDOL")  # no contactless application
-        df61 = tlv.find(a5, 0xBF0C, 0xDF61)
-        self.transit = bool(df61 and df61[0] & _DF61_ODA)
         self.begin(terminal["amount"])
 
     def begin(self, amount):
@@ -77,7 +66,10 @@ class Transaction:
         self.room = _MAX_BYTES
         self.committed = None
         self.values = answers.terminal_values(
-            self.terminal, TTQ_ODA if self.transit else TTQ_STANDARD, amount, self.rules
+            self.terminal,
+            answers.TTQ_ODA if self.transit else answers.TTQ_STANDARD,
+            amount,
+            self.rules,
         )
 
     async def run(self):

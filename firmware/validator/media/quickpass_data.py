@@ -1,10 +1,14 @@
 """What a QuickPass terminal sends, and what it makes of a card's answers."""
 
 from validator.emv import tlv
-from validator.emv.certificates import AuthenticationError
 from validator.media.result import Refused
 from validator.media.terminal import bcd
 
+# Terminal transaction qualifiers, 9F66: offline data authentication for online authorisation with
+# fDDA version 01, for cards that say in DF61 that they can; or the standard flow beside qUICS.
+TTQ_ODA = b"\x21\x80\x00\x80"
+TTQ_STANDARD = b"\x61\x00\x00\x80"
+_DF61_ODA = 0x40
 _TTQ_CVM = 0x40  # byte 2: the holder must be verified
 _CRYPTOGRAMS = ("AAC", "TC", "ARQC", "")
 
@@ -23,14 +27,23 @@ _LENGTHS = {
 }
 
 
-def terminal_values(terminal, ttq, amount, rules):
+def asks(fci):
+    """(what the PDOL asks for as [(tag, length)], whether DF61 offers offline authentication)."""
+    a5 = tlv.find(fci, 0x6F, 0xA5)
+    if a5 is None:
+        raise Refused("malformed", "no A5 in FCI")
+    pdol = tlv.find(a5, 0x9F38)
+    df61 = tlv.find(a5, 0xBF0C, 0xDF61)
+    names = tlv.parse_dol(pdol) if pdol is not None else ()
+    return names, bool(df61 and df61[0] & _DF61_ODA)
+
+
+def terminal_values(terminal, ttq, amount, rules=None):
     """{tag: bytes} that a card can ask for, and that a settlement needs.
 
     The unpredictable number, 9F37, is not among them: every GPO has its own.
     """
-    if amount > rules["cvm"]:
-        ttq = bytes((ttq[0], ttq[1] | _TTQ_CVM, ttq[2], ttq[3]))
-    return {
+    values = {
         0x9F66: ttq,
         0x9F02: bcd(amount, 6),
         0x9F03: bytes(6),
@@ -41,12 +54,16 @@ def terminal_values(terminal, ttq, amount, rules):
         0x9F21: terminal["time"],
         0x9C: b"\x00",  # goods and services
         0x9F35: terminal["type"],
-        0x9F33: rules["capabilities"],
-        0x9F34: b"\x3f\x00\x00",  # the terminal verified no holder
-        0x9F1E: rules["serial"],
-        0x9F41: bcd(terminal["sequence"], 4),
-        0x9F09: rules["version"],
     }
+    if rules:
+        if amount > rules["cvm"]:
+            values[0x9F66] = bytes((ttq[0], ttq[1] | _TTQ_CVM, ttq[2], ttq[3]))
+        values[0x9F33] = rules["capabilities"]
+        values[0x9F34] = b"\x3f\x00\x00"  # the terminal verified no holder
+        values[0x9F1E] = rules["serial"]
+        values[0x9F41] = bcd(terminal["sequence"], 4)
+        values[0x9F09] = rules["version"]
+    return values
 
 
 def parse_gpo(answer, tags):
@@ -84,7 +101,7 @@ def signature(answer):
         return value
     found = tlv.find(value, 0x9F4B)
     if found is None:
-        raise AuthenticationError("malformed", "no 9F4B")
+        raise Refused("malformed", "no 9F4B")
     return found
 
 
@@ -125,3 +142,20 @@ def require(tags, mandatory):
             low, high = _LENGTHS[tag]
             if not low <= len(tags[tag]) <= high:
                 raise Refused("malformed", "%X" % tag)
+
+
+def track2(value):
+    """(card number, "YYMM") of track 2 equivalent data, tag 57; Refused if it is not."""
+    text = value.hex()
+    number, mark, rest = text.partition("d")
+    if not mark or len(rest) < 4 or not rest[:4].isdigit():
+        raise Refused("malformed", "track 2")
+    return check_number(number), rest[:4]
+
+
+def check_number(digits):
+    """A card number as text, without its F padding; Refused if it is none."""
+    digits = digits.rstrip("f")
+    if not digits.isdigit() or not 12 <= len(digits) <= 19:
+        raise Refused("malformed", "card number")
+    return digits
