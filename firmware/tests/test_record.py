@@ -22,6 +22,9 @@ FULL = {
     "stop": "17",
     "detail": {"balance": 1234, "aids": ["A000"]},
     "evidence": bytes(range(200)),
+    "last4": "1232",
+    "code": bytes(range(12)),
+    "config": 0x01020304,
     "other": {9: b"later", 255: b"\0"},
 }
 SMALL = {"seq": 1, "time": 0, "medium": "cpm", "outcome": "retry", "reason": "card_lost"}
@@ -48,9 +51,19 @@ def test_bytes_of_version_1():
         "0c00" "2200" "3800" "0000" "feff" "0700" "feffffff"
         "01" "0900" "e4baac413132333435" "02" "0300" "333030" "03" "0200" "3137"
     )  # fmt: skip
-    fields = changed(FULL, detail={}, evidence=None, other={})
+    fields = changed(FULL, detail={}, evidence=None, other={}, last4="", code=None, config=0)
     assert encode(fields).hex() == want
     assert decode(bytes.fromhex(want)) == changed(fields, version=1)
+
+
+def test_bytes_of_later_fields():
+    """A rider's last digits, a ride code, and the configuration's version."""
+    fields = changed(SMALL, last4="1232", code=bytes(range(12)), config=0x01020304)
+    want = "06040031323332070c00000102030405060708090a0b08040004030201"
+    assert encode(fields)[41:].hex() == want
+    got = decode(encode(fields))
+    assert got["last4"] == "1232" and got["code"] == bytes(range(12))
+    assert got["config"] == 0x01020304
 
 
 def test_there_and_back():
@@ -79,6 +92,9 @@ def test_smallest():
         "stop": "",
         "detail": {},
         "evidence": None,
+        "last4": "",
+        "code": None,
+        "config": 0,
         "other": {},
     }
 
@@ -129,6 +145,9 @@ def test_what_cannot_be_a_record():
         ("reason", None),
         ("token", b"1234567"),
         ("other", {4: b"taken"}),
+        ("other", {8: b"taken"}),
+        ("code", b"too short"),
+        ("config", -1),
         ("other", {256: b"too large"}),
         ("evidence", bytes(1000)),
         ("line", "x" * 70000),

@@ -24,9 +24,13 @@ AFTER_SIZE = 5
 BEFORE = PHASES[:5]
 
 # Optional fields that hold text, and those that hold something else.
-TEXTS = {1: "vehicle", 2: "line", 3: "stop"}
+TEXTS = {1: "vehicle", 2: "line", 3: "stop", 6: "last4"}
 _DETAIL = 4
 _EVIDENCE = 5
+_CODE = 7
+_CONFIG = 8
+_LAST = _CONFIG
+CODE_SIZE = 12
 
 _HEAD = "<BBIIBBBI8sHHHHHHI"
 _HEAD_SIZE = 41
@@ -47,8 +51,10 @@ def encode(fields):
 
     Required: seq, time (unix seconds), medium, outcome, reason. Otherwise: test and clock_trusted
     (False), fare in fen (0), token (8 bytes; empty or None: there is none), phases {name: ms or
-    None} (unknown), boot and uptime in ms (0; both wrap), vehicle, line, stop (str), detail (dict
-    for JSON), evidence (bytes), other {id: bytes}. Empty ones take no space.
+    None} (unknown), boot and uptime in ms (0; both wrap), vehicle, line, stop (str), last4 (the
+    card number's last digits), detail (dict for JSON), evidence (bytes), code (12 bytes: a ride
+    code's digest, 8, and when it expires, unix seconds, 4), config (version of the configuration
+    that it was made under), other {id: bytes}. Empty ones take no space.
     """
     token = fields.get("token")
     phases = fields.get("phases") or {}
@@ -90,8 +96,8 @@ def encode(fields):
 def decode(data):
     """The fields of `encode`, each present, plus "version"; RecordError on anything else.
 
-    Names that are absent come as "" (vehicle, line, stop), {} (detail, other), None (token,
-    evidence, unknown phase). Optional fields of a later firmware are kept in "other" {id: bytes}.
+    Names that are absent come as "" (vehicle, line, stop, last4), {} (detail, other), 0 (config),
+    None (token, evidence, code, unknown phase). Optional fields of a later firmware are kept in "other" {id: bytes}.
     """
     data = bytes(data)
     if not data:
@@ -126,8 +132,11 @@ def decode(data):
         "vehicle": "",
         "line": "",
         "stop": "",
+        "last4": "",
         "detail": {},
         "evidence": None,
+        "code": None,
+        "config": 0,
         "other": {},
     }
     _decode_optional(data, fields)
@@ -195,7 +204,7 @@ def _encode_optional(fields):
     other = fields.get("other")
     if other:
         for key in other:
-            if not _EVIDENCE < key <= 255:
+            if not _LAST < key <= 255:
                 raise RecordError("other: id %r is taken or does not fit a byte" % key)
             parts[key] = bytes(other[key])
     for key in TEXTS:
@@ -208,6 +217,12 @@ def _encode_optional(fields):
             raise RecordError("detail: JSON cannot carry it")
     if fields.get("evidence"):
         parts[_EVIDENCE] = bytes(fields["evidence"])
+    if fields.get("code"):
+        parts[_CODE] = bytes(fields["code"])
+        if len(parts[_CODE]) != CODE_SIZE:
+            raise RecordError("code: 12 bytes, not %d" % len(parts[_CODE]))
+    if fields.get("config"):
+        parts[_CONFIG] = struct.pack("<I", _number(fields, "config"))
     out = b""
     for key in sorted(parts):
         if len(parts[key]) > MAX_SIZE:
@@ -239,8 +254,12 @@ def _decode_optional(data, fields):
             fields["detail"] = _detail(value)
         elif key == _EVIDENCE:
             fields["evidence"] = value
+        elif key == _CODE and size == CODE_SIZE:
+            fields["code"] = value
+        elif key == _CONFIG and size == 4:
+            fields["config"] = struct.unpack("<I", value)[0]
         else:
-            if key < _EVIDENCE:
+            if key <= _LAST:
                 raise RecordError("field %d does not exist" % key)
             fields["other"][key] = value
 

@@ -42,6 +42,12 @@ class Record:
     vehicle: str
     line: str
     stop: str
+    last4: str
+    config: int
+    """Version of the configuration it was made under; 0: none."""
+    code: str | None
+    """Digest of an accepted ride code, hex, by which a second showing is known."""
+    code_expires: int | None
     detail: dict[str, Any]
     evidence: bytes | None = field(repr=False)
     other: dict[int, bytes] = field(repr=False)
@@ -69,6 +75,10 @@ class Record:
             "vehicle": self.vehicle,
             "line": self.line,
             "stop": self.stop,
+            "last4": self.last4,
+            "config": self.config,
+            "code": self.code,
+            "code_expires": self.code_expires,
             "detail": self.detail,
             "evidence": None if self.evidence is None else self.evidence.hex(),
             "other": {str(key): value.hex() for key, value in self.other.items()},
@@ -103,6 +113,7 @@ def from_wire(wire: Mapping[str, Any]) -> Record:
     commit, signal = wire_format.decode_after(after)
     known = {**fields["phases"], "commit": commit, "signal": signal}
     token = fields["token"]
+    code = fields["code"]
     chain_ok = wire.get("chain_ok")
     return Record(
         seq=seq,
@@ -120,6 +131,10 @@ def from_wire(wire: Mapping[str, Any]) -> Record:
         vehicle=fields["vehicle"],
         line=fields["line"],
         stop=fields["stop"],
+        last4=fields["last4"],
+        config=fields["config"],
+        code=None if code is None else code[:8].hex(),
+        code_expires=None if code is None else int.from_bytes(code[8:], "little"),
         detail=fields["detail"],
         evidence=fields["evidence"],
         other=fields["other"],

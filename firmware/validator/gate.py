@@ -1,0 +1,116 @@
+"""Who may do what: the life cycle, and sessions of those whom the configuration names.
+
+In `factory` and `bench` the link is the workbench's: everything is allowed. In `service` a rider
+cannot be simulated at all, and reading records or changing anything needs a session: the host asks
+for a challenge and signs it with a key that the configuration lists under "access".
+
+A session ends with the host's silence, with `session.close`, or with the next boot. It is bound to
+the line, not to a message: whoever can cut into the cable of an open session can speak in it.
+docs/security.md weighs that.
+"""
+
+import os
+from hashlib import sha256
+
+from validator.link.peer import REFUSED, RpcError
+
+RIGHTS = ("records", "change")
+PREFIX = b"faretap session\0"  # so that no other thing the key signs can be taken for this
+_NONCE = 16
+_SILENCE_MS = 60000
+_TRIES = 5  # refused signatures, then a pause: guessing costs time, an honest mistake does not
+_PAUSE_MS = 10000
+
+_SENTENCES = {
+    "inject": "a validator in service takes no simulated riders",
+    "debug": "a validator in service answers no bench calls",
+    "records": "reading records in service needs a session: open one with an access key",
+    "change": "changing anything in service needs a session: open one with an access key",
+}
+
+
+def challenge_text(serial, nonce):
+    """What is signed for a session: `serial` is the validator's, in hex, `nonce` its challenge."""
+    return PREFIX + serial.encode() + b"\0" + nonce
+
+
+class Gate:
+    """`life_cycle` and `keys`, {name: (65 or 33 bytes, rights)}, are set by whoever reads the
+    configuration. `clock` as in hal.py."""
+
+    def __init__(self, clock, serial):
+        self._clock = clock
+        self._serial = serial
+        self.life_cycle = "factory"
+        self.keys = {}
+        self._nonce = None
+        self._rights = ()
+        self._name = ""
+        self._heard = 0
+        self._refused = 0
+
+    def register(self, peer):
+        peer.register("session.challenge", self._challenge)
+        peer.register("session.open", self._open)
+        peer.register("session.close", self._close)
+
+    def need(self, right):
+        """RpcError unless this may be done now. `right`: inject, debug, records or change."""
+        if self.life_cycle == "service" and right not in self._rights:
+            raise RpcError(REFUSED, _SENTENCES[right])
+
+    def alive(self):
+        """The host spoke: called for each of its messages, before it is served."""
+        clock = self._clock
+        now = clock.ticks_ms()
+        if self._rights and clock.diff(now, self._heard) > _SILENCE_MS:
+            self._close({})
+        self._heard = now
+
+    def status(self):
+        return {"life_cycle": self.life_cycle, "session": self._name, "rights": self._rights}
+
+    def _challenge(self, params):
+        self._nonce = os.urandom(_NONCE)
+        return {"nonce": self._nonce.hex(), "serial": self._serial}
+
+    def _open(self, params):
+        nonce = self._nonce
+        self._nonce = None  # each is good for one answer
+        clock = self._clock
+        if self._refused >= _TRIES:
+            if clock.diff(clock.ticks_ms(), self._heard_refusal) < _PAUSE_MS:
+                raise RpcError(REFUSED, "too many wrong signatures: wait ten seconds")
+            self._refused = 0
+        if nonce is None:
+            raise RpcError(REFUSED, "ask for a challenge first: each is good for one answer")
+        name = params["key"]
+        try:
+            signature = bytes.fromhex(params["signature"])
+        except ValueError:
+            signature = b""
+        public, rights = self.keys.get(name, (None, ()))
+        if public is None or not self._right(public, signature, nonce):
+            self._refused += 1
+            self._heard_refusal = clock.ticks_ms()
+            raise RpcError(REFUSED, "no access key of that name signed this challenge")
+        self._refused = 0
+        self._rights = rights
+        self._name = name
+        return {"rights": rights, "silence_ms": _SILENCE_MS}
+
+    def _right(self, public, signature, nonce):
+        # Loaded for the moment it is needed: a session is rare, the heap is small.
+        from validator.crypto import curves, ecdsa
+
+        try:
+            key = curves.P256.key(public)
+        except ValueError:
+            return False
+        digest = sha256(challenge_text(self._serial, nonce)).digest()
+        return ecdsa.verify(key, digest, signature)
+
+    def _close(self, params):
+        self._rights = ()
+        self._name = ""
+        return {}
