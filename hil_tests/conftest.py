@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from faretap.config import samples
 from faretap.image.whole import whole_flash
 from faretap.session import Session, connect
 from faretap.virtual import VirtualProcess, spawn
@@ -57,6 +58,30 @@ def board(make_board: MakeBoard) -> VirtualProcess:
 def session(board: VirtualProcess) -> Iterator[Session]:
     with connect(board.port_url, wait=10.0) as opened:
         yield opened
+
+
+Provision = Callable[..., Session]
+
+
+@pytest.fixture
+def provision(session: Session) -> Provision:
+    """`provision(**changes)` gives the validator the bench configuration, with whole members of it
+    changed, and its clock the time; it takes test riders then."""
+
+    def give(**changes: Any) -> Session:
+        session.link.call("clock.set", {"unix": int(time.time())})
+        session.forget_notifications()
+        samples.provision(session.link, **changes)
+        assert session.wait_for("hello", 15.0), "it did not come back with its configuration"
+        return session
+
+    return give
+
+
+@pytest.fixture
+def bench(provision: Provision) -> Session:
+    """A validator that runs the bench configuration."""
+    return provision()
 
 
 class Listener:

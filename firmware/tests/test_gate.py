@@ -39,6 +39,7 @@ def sign(public, digest):
 
 
 DEPOT = b"\x02" + b"\x11" * 32
+OFFICE = b"\x03" + b"\x22" * 32
 
 
 def need(gate, right):
@@ -48,17 +49,20 @@ def need(gate, right):
 def rig(life_cycle="service"):
     clock = FakeClock()
     gate = Gate(clock, SERIAL)
-    gate.life_cycle = life_cycle
-    gate.keys = {"depot": (DEPOT, ("records",)), "office": (b"\x03" + b"\x22" * 32, ("change",))}
+    access = [
+        {"name": "depot", "public": DEPOT.hex(), "rights": ["records", "inject"]},
+        {"name": "office", "public": "04" + "22" * 63 + "23", "rights": ["change"]},
+    ]
+    gate.operate(life_cycle, {"keys": access})
     peer = Peer()
     gate.register(peer)
     return gate, peer.calls, clock
 
 
-def opened(calls, name="depot", public=DEPOT, serial=SERIAL):
+def opened(calls, public=DEPOT, serial=SERIAL, signer=None):
     nonce = bytes.fromhex(calls["session.challenge"]({})["nonce"])
     digest = sha256(challenge_text(serial, nonce)).digest()
-    params = {"key": name, "signature": sign(public, digest).hex()}
+    params = {"public": public.hex(), "signature": sign(signer or public, digest).hex()}
     return calls["session.open"](params), params
 
 
@@ -79,7 +83,7 @@ def test_a_session_gives_the_rights_of_its_key_and_no_others():
     gate, calls, clock = rig()
     with Verify():
         answer, _ = opened(calls)
-    assert answer["rights"] == ("records",) and gate.status()["session"] == "depot"
+    assert answer["rights"] == ["records"] and gate.status()["session"] == "depot"
     gate.need("records")
     for right in ("inject", "debug", "change"):
         need(gate, right)
@@ -99,13 +103,14 @@ def test_a_challenge_is_good_for_one_answer():
 def test_somebody_elses_signature_is_refused():
     gate, calls, clock = rig()
     with Verify():
-        for name, public, serial in (
-            ("depot", b"\x02" + b"\x33" * 32, SERIAL),
-            ("nobody", DEPOT, SERIAL),
-            ("office", DEPOT, SERIAL),
-            ("depot", DEPOT, "a1b2c3d4e5f7"),
+        stranger = b"\x02" + b"\x33" * 32
+        for public, serial, signer in (
+            (stranger, SERIAL, None),
+            (DEPOT, SERIAL, stranger),
+            (DEPOT, "a1b2c3d4e5f7", None),
+            (OFFICE, SERIAL, DEPOT),
         ):
-            raises(RpcError, lambda: opened(calls, name, public, serial))
+            raises(RpcError, lambda: opened(calls, public, serial, signer))
     need(gate, "records")
 
 
@@ -134,10 +139,18 @@ def test_a_silent_host_loses_its_session():
     need(gate, "records")
 
 
+def test_a_key_may_be_given_in_full():
+    gate, calls, clock = rig()
+    with Verify():
+        answer, _ = opened(calls, OFFICE)
+    assert answer["name"] == "office"
+    gate.need("change")
+
+
 def test_no_signature_of_any_length_breaks_it():
     gate, calls, clock = rig()
     for signature in ("", "00", "zz", "00" * 64, "ff" * 64, "00" * 500):
         calls["session.challenge"]({})
         gate._refused = 0
-        answer = {"key": "depot", "signature": signature}
+        answer = {"public": DEPOT.hex(), "signature": signature}
         raises(RpcError, lambda: calls["session.open"](answer))

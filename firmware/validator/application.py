@@ -4,16 +4,21 @@ import asyncio
 import gc
 import sys
 
+from validator import calls_config
 from validator.calls import Calls
+from validator.gate import Gate
 from validator.link.peer import REFUSED, Peer, RpcError
 from validator.log import Log
 from validator.nfc.build import build as build_reader
 from validator.nfc.link_reader import LinkReader
 from validator.nfc.poller import Poller
 from validator.nfc.reader import ReaderError
+from validator.operation import Operation
 from validator.qr.scanner import Scanner, ScannerError
+from validator.store.configuration import Configuration
 from validator.store.journal import Journal, JournalError
 from validator.store.state import State
+from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
 from validator.tap import Taps
 from validator.ui.wiring import build as build_ui
 
@@ -30,15 +35,25 @@ class App:
         self.boot = boot
         self.clock = clock
         self.board = board
+        clock.trusted = board.kept_time()
+        clock.keep = board.keep_time
         self.log = Log(clock)
         self.micropython = ".".join(str(n) for n in sys.implementation.version[:3])
-        self.state = State(board.nvs("validator"), board.unique_id())
+        nvs = board.nvs("validator")
+        self.state = State(nvs, board.unique_id())
+        self.gate = Gate(clock, self.state.serial)
+        self.configuration = Configuration(self._flash("config"), nvs, self.state.serial)
+        self.configuration.mount()
+        for fault in self.configuration.faults:
+            self.log.error("config", fault)
+        self.operation = None
         self.journal = None
         self.journal_fault = ""
+        self.lists = None
         self._open_journal()
         self.ui = build_ui(board, clock)
         self.taps = Taps(clock, self.journal, self.state, self.ui, self.log, self._tap_done)
-        self.taps.test = self.state.life_cycle != "service"
+        self._operate()
         self.reader = self._build_reader()
         self.poller = None
         if self.reader:
@@ -53,6 +68,7 @@ class App:
         self.link_poller = Poller(self.link_reader, clock)
         self._link_tap = False
         self.calls = Calls(self, self.peer, self.console)
+        calls_config.register(self, self.peer)
         # Ticks count from power-up on a chip, from elsewhere on other targets.
         self._started = boot.get("started", 0)
         self.boot_ms = self.uptime_ms()
@@ -68,6 +84,53 @@ class App:
             self.journal = None
             self.journal_fault = repr(e)
             self.log.error("journal", "cannot be mounted: %r" % e)
+
+    def _flash(self, label):
+        try:
+            return self.board.flash(label)
+        except OSError:
+            return None  # a board without that partition
+
+    def _operate(self):
+        """Put the configuration in force to work."""
+        configuration = self.configuration
+        section = configuration.section
+        service = configuration.life_cycle == "service"
+        self.gate.operate(configuration.life_cycle, section("access") or {})
+        self.taps.test = not service
+        key = section("token_key")
+        tokens = Tokens(bytes.fromhex(key) if key else self.state.token_key)
+
+        def card_token(source):
+            return tokens.token(CARD_SCOPE, source)
+
+        def code_token(source):
+            return tokens.token(CODE_SCOPE, source)
+
+        try:
+            operation = Operation(section, card_token, code_token, self._denied, service)
+        except ValueError as e:
+            # Checked before it was taken in, so it was made for another firmware. Riders are told
+            # so, and the link lives.
+            self.log.error("config", "does not suit this firmware: %s" % e)
+            self.journal = None
+            self.journal_fault = "the configuration does not suit this firmware: %s" % e
+            return
+        self.operation = operation
+        self.taps.operate(operation, tokens, configuration.version)
+
+    def _denied(self, token):
+        return self.lists is not None and self.lists.contains(token)
+
+    def configured(self):
+        """Another configuration is in force: begin anew with it, when nobody is being served."""
+        asyncio.create_task(self._restart())
+
+    async def _restart(self):
+        await asyncio.sleep_ms(100)  # the answer leaves first
+        while self.taps.busy():
+            await asyncio.sleep_ms(20)
+        self.board.reset()
 
     def _build_reader(self):
         try:
@@ -203,6 +266,8 @@ class App:
                     self.journal.prepare()
                 except (JournalError, OSError) as e:
                     self.log.error("journal", "erasing ahead failed: %r" % e)
+            if self.operation:
+                self.operation.prepare()
             idle += 1
             if taps != self.taps.count or idle >= _COLLECT_EVERY:
                 idle = 0

@@ -3,6 +3,7 @@ of the loader that knows `machine` and `esp32`."""
 
 import select
 import sys
+import time
 
 import esp32
 import machine
@@ -11,6 +12,9 @@ import micropython
 from validator.hal import Serial
 from validator.link.console import Console
 from validator.store.flash import PartitionFlash
+
+_TIME_IS_RIGHT = b"faretap: the clock was set"
+_EPOCH = 0 if time.gmtime(0)[0] == 1970 else 946684800
 
 _RESET_CAUSES = {
     machine.PWRON_RESET: "power",
@@ -38,6 +42,17 @@ class Board:
 
     def reset(self):
         machine.reset()
+
+    def keep_time(self, seconds):
+        """Set the clock that runs on through a reset, and mark it as right."""
+        t = time.gmtime(seconds - _EPOCH)
+        rtc = machine.RTC()
+        rtc.datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))
+        rtc.memory(_TIME_IS_RIGHT)
+
+    def kept_time(self):
+        """Whether that clock has run since it was set: RTC memory does not outlive its power."""
+        return machine.RTC().memory() == _TIME_IS_RIGHT
 
     def console(self):
         """UART0 or native USB, with all 256 byte values let through."""

@@ -26,6 +26,8 @@ class Calls:
         self._heard = app.clock.ticks_ms()
         self._sink = [0, 0, 0]  # blocks, bytes, gaps
         self._sink_next = None
+        self._need = app.gate.need
+        app.gate.register(peer)
         peer.on_message = self._alive
         peer.on_block = self._on_block
         for name, function in (
@@ -61,7 +63,7 @@ class Calls:
             "hash": app.boot.get("id", ""),
             "slot": app.boot.get("slot", ""),
             "micropython": app.micropython,
-            "life_cycle": app.state.life_cycle,
+            "life_cycle": app.gate.life_cycle,
             "mode": app.boot.get("mode", "app"),
             "reset_cause": app.board.reset_cause,
             "boots": app.state.boots,
@@ -75,6 +77,8 @@ class Calls:
         info["heap_free"] = gc.mem_free()
         info["heap_used"] = gc.mem_alloc()
         info["uptime_ms"] = app.uptime_ms()
+        info["session"] = app.gate.status()["session"]
+        info["config"] = app.configuration.info()
         info["clock"] = {"unix": app.clock.unix(), "trusted": app.clock.trusted}
         info["reader"] = app.reader_status()
         info["scanner"] = app.scanner_status()
@@ -91,6 +95,7 @@ class Calls:
         return info
 
     def reset(self, params):
+        self._need("change")
         asyncio.create_task(self._reset_soon())
         return {}
 
@@ -99,6 +104,7 @@ class Calls:
         self._app.board.reset()
 
     def clock_set(self, params):
+        self._need("change")
         seconds = params["unix"]
         if not isinstance(seconds, int) or not 1700000000 <= seconds < 4102444800:
             raise RpcError(REFUSED, "a time of unix seconds between 2023 and 2100 is needed")
@@ -106,9 +112,11 @@ class Calls:
         return {"unix": self._app.clock.unix()}
 
     def screen(self, params):
+        self._need("debug")
         return self._app.ui.content()
 
     def log_recent(self, params):
+        self._need("records")
         return self._app.log.recent()
 
     # -- the rate ----------------------------------------------------------------------------
@@ -141,21 +149,18 @@ class Calls:
                 self._app.log.warning("link", "no host at %d baud" % baud)
 
     def _alive(self):
+        self._app.gate.alive()
         self._heard = self._app.clock.ticks_ms()
 
     # -- riders over the link ----------------------------------------------------------------
 
-    def _allow_injection(self):
-        if self._app.state.life_cycle == "service":
-            raise RpcError(REFUSED, "a validator in service takes no simulated riders")
-
     async def tap_link(self, params):
         """A card at the host: its APDUs go through calls of card.transceive."""
-        self._allow_injection()
+        self._need("inject")
         return await self._app.tap_by_link(params)
 
     async def scan_link(self, params):
-        self._allow_injection()
+        self._need("inject")
         try:
             code = bytes.fromhex(params["hex"])
         except ValueError:
@@ -165,6 +170,7 @@ class Calls:
     # -- records -----------------------------------------------------------------------------
 
     def _journal(self):
+        self._need("records")
         if self._app.journal is None:
             raise RpcError(REFUSED, "the journal does not work: " + self._app.journal_fault)
         return self._app.journal
@@ -201,6 +207,7 @@ class Calls:
 
     def bench_sink(self, params):
         """Count blocks on channel 1; returns what was counted since the last call."""
+        self._need("debug")
         blocks, size, gaps = self._sink
         self._sink = [0, 0, 0]
         self._sink_next = None
@@ -208,6 +215,7 @@ class Calls:
 
     async def bench_source(self, params):
         """Send `bytes` in blocks on channel 1."""
+        self._need("debug")
         left = min(params.get("bytes", 65536), 1 << 22)
         block = frame.encode_block(1, 0, bytes(512))
         sent = 0

@@ -34,15 +34,21 @@ def challenge_text(serial, nonce):
     return PREFIX + serial.encode() + b"\0" + nonce
 
 
+def compressed(public):
+    """A P-256 point of 65 (or 33) bytes in the form of 33, by which a key is known here."""
+    if len(public) == 65:
+        return bytes((2 | public[64] & 1,)) + public[1:33]
+    return public
+
+
 class Gate:
-    """`life_cycle` and `keys`, {name: (65 or 33 bytes, rights)}, are set by whoever reads the
-    configuration. `clock` as in hal.py."""
+    """`operate` sets what the configuration says. `clock` as in hal.py, `serial` in hex."""
 
     def __init__(self, clock, serial):
         self._clock = clock
         self._serial = serial
         self.life_cycle = "factory"
-        self.keys = {}
+        self._keys = {}
         self._nonce = None
         self._rights = ()
         self._name = ""
@@ -54,10 +60,20 @@ class Gate:
         peer.register("session.open", self._open)
         peer.register("session.close", self._close)
 
+    def operate(self, life_cycle, access):
+        """`access` is the configuration's section: {"keys": [{"name", "public", "rights"}]}."""
+        self.life_cycle = life_cycle
+        self._keys = {}
+        for entry in access.get("keys", ()):
+            public = compressed(bytes.fromhex(entry["public"]))
+            rights = [right for right in entry["rights"] if right in RIGHTS]
+            self._keys[public] = (entry["name"], rights)
+
     def need(self, right):
         """RpcError unless this may be done now. `right`: inject, debug, records or change."""
         if self.life_cycle == "service" and right not in self._rights:
-            raise RpcError(REFUSED, _SENTENCES[right])
+            data = {"need": right} if right in RIGHTS else None
+            raise RpcError(REFUSED, _SENTENCES[right], data)
 
     def alive(self):
         """The host spoke: called for each of its messages, before it is served."""
@@ -84,20 +100,21 @@ class Gate:
             self._refused = 0
         if nonce is None:
             raise RpcError(REFUSED, "ask for a challenge first: each is good for one answer")
-        name = params["key"]
         try:
+            public = bytes.fromhex(params["public"])
             signature = bytes.fromhex(params["signature"])
         except ValueError:
-            signature = b""
-        public, rights = self.keys.get(name, (None, ()))
-        if public is None or not self._right(public, signature, nonce):
+            public = signature = b""
+        name, rights = self._keys.get(public, (None, ()))
+        if name is None or not self._right(public, signature, nonce):
             self._refused += 1
             self._heard_refusal = clock.ticks_ms()
-            raise RpcError(REFUSED, "no access key of that name signed this challenge")
+            text = "the key is none of the configuration's" if name is None else "wrong signature"
+            raise RpcError(REFUSED, "no session: " + text)
         self._refused = 0
         self._rights = rights
         self._name = name
-        return {"rights": rights, "silence_ms": _SILENCE_MS}
+        return {"name": name, "rights": rights, "silence_ms": _SILENCE_MS}
 
     def _right(self, public, signature, nonce):
         # Loaded for the moment it is needed: a session is rare, the heap is small.

@@ -13,6 +13,7 @@ class Clock:
 
     def __init__(self):
         self.trusted = False  # set once somebody with a real clock told us the time
+        self.keep = None  # keep(seconds): set the clock that runs on through a reset
         self._offset = 0
 
     def ticks_ms(self):
@@ -33,6 +34,8 @@ class Clock:
         return _epoch_seconds() + self._offset
 
     def set_unix(self, seconds):
+        if self.keep:
+            self.keep(seconds)
         self._offset = seconds - _epoch_seconds()
         self.trusted = True
 

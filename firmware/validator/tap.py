@@ -7,12 +7,15 @@ into a ride that nobody knows of.
 
 import asyncio
 
-from validator.media import cards, codes
+from validator.media import cards, codes, terminal
 from validator.media.phases import Phases
 from validator.media.result import Result
 from validator.store import record
 from validator.store.journal import JournalError
 from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
+
+# What of a result's detail goes into its record: why, in the words of the medium.
+_KEPT = ("what", "why", "signature", "risk", "debited")
 
 
 class Taps:
@@ -24,6 +27,8 @@ class Taps:
         self._journal = journal
         self._boots = state.boots
         self._tokens = Tokens(state.token_key)
+        self._operation = None
+        self._config = 0
         self._ui = ui
         self._log = log
         self._on_done = on_done
@@ -36,6 +41,22 @@ class Taps:
         """A tap is under way."""
         return self._lock.locked()
 
+    def operate(self, operation, tokens, version):
+        """From now on under the operator's rules: an `Operation`, the `Tokens` it was made with,
+        and the version of its configuration."""
+        self._operation = operation
+        self._tokens = tokens
+        self._config = version
+        cards.quickpass(bool(operation.cards))
+
+    def _terminal(self):
+        clock = self._clock
+        operation = self._operation
+        rules = operation.cards if operation else None
+        fare = operation.flat if operation else 0
+        seq = self._journal.next_seq
+        return terminal.make(clock.unix(), fare, seq, clock.trusted, rules)
+
     async def card(self, card, detect_us=0):
         """One presented card, as `validator.media.cards.run` takes it; returns the summary."""
         async with self._lock:
@@ -43,7 +64,7 @@ class Taps:
             phases.start()
             if not self._room():
                 return self._turn_away()
-            result = await cards.run(card, self._clock, phases)
+            result = await cards.run(card, self._clock, phases, terminal_data=self._terminal())
             return self._finish(result, CARD_SCOPE, detect_us)
 
     async def code(self, data, detect_us=0):
@@ -52,7 +73,12 @@ class Taps:
             self._phases.start()
             if not self._room():
                 return self._turn_away()
-            result = codes.run(data, self._clock, self._phases)
+            operation = self._operation
+            if operation and operation.codes:
+                rules = operation.codes
+                result = codes.run(data, self._clock, self._phases, rules, operation.flat)
+            else:
+                result = codes.run(data, self._clock, self._phases)
             return self._finish(result, CODE_SCOPE, detect_us)
 
     def _room(self):
@@ -77,6 +103,9 @@ class Taps:
         if result.token_source is not None:
             who = self._tokens.token(scope, result.token_source)
             result.token_source = None
+        operation = self._operation
+        if result.outcome == "accepted" and result.fare is None:
+            result.fare = operation.flat
         phases.mark("decide")
         seq = None
         try:
@@ -104,23 +133,36 @@ class Taps:
     def _encode(self, result, who):
         clock = self._clock
         phases = self._phases
-        return record.encode(
-            {
-                "seq": self._journal.next_seq,
-                "test": self.test,
-                "clock_trusted": clock.trusted,
-                "time": clock.unix(),
-                "medium": result.medium,
-                "outcome": result.outcome,
-                "reason": result.reason,
-                "fare": 0,
-                "token": who,
-                "phases": phases.as_dict(),
-                "boot": self._boots,
-                "uptime": clock.ticks_ms() & 0xFFFFFFFF,
-                "evidence": result.evidence,
-            }
-        )
+        operation = self._operation
+        fields = {
+            "seq": self._journal.next_seq,
+            "test": self.test,
+            "clock_trusted": clock.trusted,
+            "time": clock.unix(),
+            "medium": result.medium,
+            "outcome": result.outcome,
+            "reason": result.reason,
+            "fare": result.fare or 0,
+            "token": who,
+            "phases": phases.as_dict(),
+            "boot": self._boots,
+            "uptime": clock.ticks_ms() & 0xFFFFFFFF,
+            "last4": result.masked[-4:].replace("*", ""),
+            "evidence": result.evidence,
+            "code": result.code,
+            "config": self._config,
+        }
+        if operation:
+            fields["vehicle"] = operation.vehicle
+            fields["line"] = operation.line
+            fields["stop"] = operation.stop
+        detail = result.detail
+        kept = {}
+        for name in _KEPT:
+            if name in detail:
+                kept[name] = detail[name]
+        fields["detail"] = kept
+        return record.encode(fields)
 
 
 def _summary(result, seq, phases, who):
@@ -131,6 +173,7 @@ def _summary(result, seq, phases, who):
         "medium": result.medium,
         "outcome": result.outcome,
         "reason": result.reason,
+        "fare": result.fare or 0,
         "token": who.hex(),
         "masked": result.masked,
         "expiry": result.expiry,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faretap.access import attach
 from faretap.errors import FaretapError, PortError
 from faretap.link import Link, NoAnswer, open_port
 
@@ -172,6 +173,7 @@ def connect(port: str, *, wait: float = 3.0, running: bool = True) -> Iterator[S
             port = stack.enter_context(_virtual(port.partition(":")[2]))
             wait = max(wait, 10.0)
         session = Session(port, Link(open_port(port), name=port), _bench(port))
+        attach(session.link)
         stack.callback(session.close)
         if running:
             session.await_running(wait)

@@ -102,9 +102,10 @@ class RTC:
         if len(data) > 2048:
             raise ValueError("buffer too long")
         _rtc_memory = bytes(data)
+        vboard.tell("rtcmem " + _rtc_memory.hex())
 
 
-_rtc_memory = b""
+_rtc_memory = bytes.fromhex(vboard.parameters.get("rtc_memory", ""))
 
 
 class WDT:

@@ -1,7 +1,7 @@
 """The board's side channel: short text lines over two pipes to whoever plays the hardware.
 
 To the board:   uart N BAUD RXBUF | uart N off     answered by "ok"
-                pin N LEVEL | i2c BUS ADDR HEX | freq HZ | kbd CODE | rtc SECONDS
+                pin N LEVEL | i2c BUS ADDR HEX | freq HZ | kbd CODE | rtc SECONDS | rtcmem HEX
                 wdt MS | feed | reset soft|hard | mode NAME
 From the board: ok | pin N LEVEL
 """

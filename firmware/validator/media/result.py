@@ -17,6 +17,8 @@ class Result:
     balance       fen, or None where the medium has none or did not tell
     detail        small dict of things safe to log
     evidence      bytes that a settlement needs, or None
+    fare          fen that were charged, where the medium decides; None: what the terminal asked
+    code          of an accepted ride code: digest (8 bytes) and expiry (4, little endian), or None
     settled       None, or a function without arguments to call once the record is durable: only
                   then has the rider ridden (limits, same-card window, a debit that was torn)
     """
@@ -31,6 +33,8 @@ class Result:
         "balance",
         "detail",
         "evidence",
+        "fare",
+        "code",
         "settled",
     )
 
@@ -59,6 +63,8 @@ class Result:
         self.balance = balance
         self.detail = {} if detail is None else detail
         self.evidence = evidence
+        self.fare = None
+        self.code = None
         self.settled = None
 
     def __repr__(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,9 @@ def tap(
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the card, such as balance=120.")
     ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write the card's APDUs there, for `faretap replay`.")
+    ] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the cards.")] = False,
     json: Json = False,
 ) -> None:
@@ -33,9 +37,13 @@ def tap(
         _listing(cards.names(), json)
         return
     _need(port, card, "--card", cards.names())
+    options = _options(option)
+    if trace is not None:
+        # A virtual board plays the card itself, from a folder of its own.
+        options["trace"] = str(trace.absolute())
     with connect(port) as validator:
         summary = present_card(
-            validator, card, via=via, lose_at_apdu=lose_at or None, options=_options(option)
+            validator, card, via=via, lose_at_apdu=lose_at or None, options=options
         )
     _print(summary, json)
 

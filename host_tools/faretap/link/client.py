@@ -82,6 +82,8 @@ class Link:
         self.on_text: Callable[[bytes], None] = lambda data: None
         self.on_notification: Callable[[str, Params], None] = lambda method, params: None
         self.on_block: Callable[[int, int, bytes], None] = lambda channel, sequence, data: None
+        # Asked when a call wants a right that this host has not shown: True, it has now.
+        self.on_refused: Callable[[Refused], bool] | None = None
         self.damaged = 0  # frames whose check failed
         self.repeats = 0  # calls that had to be sent again
         self._served: dict[str, Serve] = {}
@@ -119,6 +121,15 @@ class Link:
 
         While a frame is on its way in, time does not count: a long answer is an answer.
         """
+        try:
+            return self._call(method, params, timeout, again)
+        except Refused as e:
+            wants = isinstance(e.data, dict) and "need" in e.data
+            if not wants or self.on_refused is None or not self.on_refused(e):
+                raise
+        return self._call(method, params, timeout, again)
+
+    def _call(self, method: str, params: Params | None, timeout: float, again: float) -> Any:
         call_id = f"{self._prefix}-{next(self._ids)}"
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": call_id, "method": method}
         if params:

@@ -26,7 +26,7 @@ HEAP = 160 * 1024
 # A 64-bit interpreter's words, blocks and pointers are twice as large as an ESP32's.
 _HEAP_SCALE = 2
 # What the modules that play the hardware take of it; on a chip they are in flash.
-_SHIM_HEAP = 56 * 1024
+_SHIM_HEAP = 49152 + 262144
 
 # machine.reset_cause()
 _PWRON, _HARD, _WDT, _DEEPSLEEP, _SOFT = 1, 2, 3, 4, 5
@@ -99,6 +99,7 @@ class Chip:
         self._wdt_s = 0.0
         self._own_resets: collections.deque[float] = collections.deque(maxlen=_CRASH_LIMIT)
         self._clock = 0  # Unix time at which the firmware's clock read 0
+        self._rtc_memory = ""  # hex; it is powered through every reset
         self._started_at = 0.0
         self.mode = "off"
         self.outputs: dict[str, int] = {}
@@ -198,6 +199,7 @@ class Chip:
         self._started_at = self._loop.time()
         if cause == _PWRON:
             self._clock = int(time.time())
+            self._rtc_memory = ""
         self.console.interrupt_byte = None
         if self._around.strap_low():
             self._rom = rom.SerialLoader(
@@ -237,6 +239,7 @@ class Chip:
             "mac": self._mac.hex(),
             "cause": cause,
             "clock": self._clock,
+            "rtc_memory": self._rtc_memory,
             "i2c": self._around.i2c_addresses,
             "version": application.version,
         }
@@ -321,6 +324,8 @@ class Chip:
             self.console.interrupt_byte = code if code >= 0 else None
         elif verb == "rtc":
             self._clock = int(time.time()) - int(words[0])
+        elif verb == "rtcmem":
+            self._rtc_memory = words[0] if words else ""
         elif verb == "wdt":
             self._wdt_s = int(words[0]) / 1000 * 9 / 8  # feeds are told at eighths
             self._feed()

@@ -1,0 +1,84 @@
+"""UnionPay cards and phones on a validator with the bench configuration: the table of cards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from faretap.cli.common import app
+from faretap.present import tap
+from faretap.records.evidence import objects, unseal
+from faretap.records.pull import pull
+from faretap.session import Session
+from faretap.sim.cards import CARDS, scheme
+from faretap.virtual import VirtualProcess
+
+QUICKPASS = [name for name in CARDS if not name.startswith(("tunion", "city"))]
+
+
+@pytest.fixture
+def patient(provision: Callable[..., Session]) -> Session:
+    """Many cards of the table share an account: here the same one may come back at once."""
+    config = scheme.configuration()
+    config["limits"]["window_s"] = 0
+    return provision(cards=config)
+
+
+def agrees(summary: dict[str, Any], name: str) -> None:
+    entry = CARDS[name]
+    assert summary["outcome"] == entry.outcome, (name, summary)
+    if entry.reason is not None:
+        assert summary["reason"] == entry.reason, (name, summary)
+
+
+def test_every_card_of_the_table_on_the_link(patient: Session) -> None:
+    for name in QUICKPASS:
+        agrees(tap(patient, name, via="link"), name)
+
+
+@pytest.mark.parametrize("quarter", range(4))
+def test_every_card_of_the_table_on_the_wire(patient: Session, quarter: int) -> None:
+    for name in QUICKPASS[quarter::4]:
+        agrees(tap(patient, name), name)
+
+
+def test_an_accepted_ride_can_be_settled(bench: Session) -> None:
+    """What only the acquirer can read: the card number in full, the cryptogram, the amount."""
+    summary = tap(bench, "quickpass-debit")
+    assert (summary["outcome"], summary["fare"]) == ("accepted", 200)
+    record = pull(bench.link, summary["seq"])[0]
+    assert record.fare_fen == 200 and record.config == 1 and record.test
+    assert (record.vehicle, record.line, record.stop) == ("T-0001", "42", "1")
+    assert record.last4 == summary["masked"][-4:] and record.last4.isdigit()
+    assert record.evidence is not None
+    settled = objects(unseal(record.evidence, scheme.acquirer()))
+    assert settled[0x9F02].hex() == "000000000200"
+    assert settled[0x9F41].hex() == f"{record.seq:08d}"
+    number = settled[0x57].hex().partition("d")[0]
+    assert number.endswith(record.last4)
+    for text in (record.body.hex(), repr(summary), bytes(bench.console).decode("latin1")):
+        assert number not in text and number.encode().hex() not in text
+
+
+def test_the_same_card_within_its_window(bench: Session) -> None:
+    assert tap(bench, "quickpass-credit")["outcome"] == "accepted"
+    again = tap(bench, "quickpass-credit")
+    assert (again["outcome"], again["reason"]) == ("declined", "too_soon")
+
+
+def test_a_trace_of_a_tap_replays_to_the_same(board: VirtualProcess, tmp_path: Path) -> None:
+    trace = tmp_path / "tap.trace"
+    run = CliRunner()
+    port = ["--port", board.port_url]
+    command = ["tap", *port, "--card", "quickpass-debit", "--trace", str(trace), "--json"]
+    result = run.invoke(app, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["reason"] == "unverified"
+    replayed = run.invoke(app, ["replay", str(trace), "--json"], catch_exceptions=False)
+    assert replayed.exit_code == 0, replayed.output
+    assert json.loads(replayed.stdout)["medium"] == "quickpass"

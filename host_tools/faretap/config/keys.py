@@ -1,0 +1,130 @@
+"""The operator's key: ECDSA over P-256, in a PEM file that a passphrase protects.
+
+key = create(Path("operator.pem"), passphrase)
+key = load(Path("operator.pem"), lambda: passphrase)
+public_bytes(key.public_key())           # x and y, 64 bytes: what a validator keeps
+fingerprint(key.public_key())            # what it shows
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from faretap.config.errors import KeyFileError
+
+MIN_PASSPHRASE = 8  # characters
+_ROUNDS = 600_000  # of PBKDF2 with SHA-256: about a second a guess on a slow computer
+
+
+def create(path: Path, passphrase: str) -> ec.EllipticCurvePrivateKey:
+    """A new key in the new file `path`, its public half beside it in `path`.pub."""
+    if len(passphrase) < MIN_PASSPHRASE:
+        raise KeyFileError(
+            f"The passphrase has {len(passphrase)} characters.",
+            f"It must have {MIN_PASSPHRASE} or more.",
+        )
+    key = ec.generate_private_key(ec.SECP256R1())
+    encryption = (
+        PrivateFormat.PKCS8.encryption_builder()
+        .kdf_rounds(_ROUNDS)
+        .hmac_hash(hashes.SHA256())
+        .build(passphrase.encode())
+    )
+    _write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), 0o600)
+    _write_new(public_path(path), public_pem(key.public_key()), 0o644)
+    return key
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    # Never over an existing file: a lost operator key is the loss of all validators.
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError as e:
+        raise KeyFileError(f"{path} exists already.", "Choose another name.") from e
+    except OSError as e:
+        raise KeyFileError(f"{path} cannot be written: {e.strerror}.") from e
+    with os.fdopen(number, "wb") as file:
+        file.write(data)
+
+
+def public_path(path: Path) -> Path:
+    return path.with_name(path.name + ".pub")
+
+
+def load(path: Path, passphrase: Callable[[], str]) -> ec.EllipticCurvePrivateKey:
+    """The private key in `path`; `passphrase` is asked once the file is known to be a key."""
+    data = _read(path)
+    if b"ENCRYPTED PRIVATE KEY" not in data:
+        if b"PRIVATE KEY" in data:
+            raise KeyFileError(
+                f"{path} is not encrypted.", "Make an operator key with `faretap keys new`."
+            )
+        raise KeyFileError(f"{path} holds no private key.", "Make one with `faretap keys new`.")
+    try:
+        key = load_pem_private_key(data, passphrase().encode())
+    except ValueError as e:
+        raise KeyFileError(f"{path} does not open with this passphrase.") from e
+    except UnsupportedAlgorithm as e:
+        raise KeyFileError(f"{path} is encrypted in a way that is not known here.") from e
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+        raise KeyFileError(f"{path} is no key over P-256.", "Make one with `faretap keys new`.")
+    return key
+
+
+def load_public(path: Path) -> ec.EllipticCurvePublicKey:
+    """The public key in a .pub file; the private key's file will do if its .pub is beside it."""
+    data = _read(path)
+    if b"PRIVATE KEY" in data:
+        beside = public_path(path)
+        if not beside.exists():
+            raise KeyFileError(
+                f"{path} holds the private key.", f"Give its public half, {beside}."
+            )
+        path, data = beside, _read(beside)
+    try:
+        key = load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as e:
+        raise KeyFileError(f"{path} holds no public key in PEM.") from e
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise KeyFileError(f"{path} is no key over P-256.", "Make one with `faretap keys new`.")
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise KeyFileError(f"{path} cannot be read: {e.strerror}.") from e
+
+
+def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
+    """x and y, big-endian, 64 bytes."""
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+
+
+def compressed(key: ec.EllipticCurvePublicKey) -> bytes:
+    """33 bytes, as a configuration names keys."""
+    return key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+
+
+def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+    """16 hex digits: the id by which validators and bundles know the key."""
+    return hashlib.sha256(public_bytes(key)).hexdigest()[:16]

@@ -1,0 +1,129 @@
+"""A bundle into a validator over the link, and what the validator runs out of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from faretap.config import keys
+from faretap.config.bundle import Bundle, read
+from faretap.config.errors import ConfigError
+from faretap.link.client import NoAnswer, Refused
+
+PIECE = 600  # bytes of the body in one call: in base64 what the validator's message limit holds
+_PATIENCE = 8.0  # seconds: it erases, verifies, and lets a rider pass before it answers
+
+Progress = Callable[[int, int], None]
+
+# What to do about each reason for which a validator refuses a bundle.
+NEXT_STEPS = {
+    "damaged": "Push it again; if that does not help, sign it again.",
+    "unsigned": "Sign it with the operator's key.",
+    "foreign": "Sign it with the key that this validator was claimed with: `faretap config show "
+    "--port PORT` tells its fingerprint, `faretap keys show` that of a key.",
+    "old": "Give the configuration a higher version and sign it again.",
+    "not_for_me": "Push the bundle whose serials name this validator.",
+    "too_early": "Set the validator's clock, or wait until then.",
+    "invalid": "Correct the configuration and sign it again; or update the firmware.",
+    "too_large": "Make the configuration smaller.",
+}
+
+
+class Caller(Protocol):
+    """What is needed of `faretap.link.client.Link`."""
+
+    def call(
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        *,
+        timeout: float = ...,
+        again: float = ...,
+    ) -> Any: ...
+
+
+class PushRefused(ConfigError):
+    """The validator does not take the bundle; `reason` is its word for why."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(f"The validator refused: {sentence}.", NEXT_STEPS.get(reason, ""))
+        self.reason = reason
+
+
+def info(link: Caller) -> dict[str, Any]:
+    """What runs: version, hash, life cycle, bank, operator, faults."""
+    answer: dict[str, Any] = _call(link, "config.info")
+    return answer
+
+
+def claim(link: Caller, public: ec.EllipticCurvePublicKey) -> None:
+    """Make the validator the operator's: from then on it takes bundles of that key only."""
+    _call(link, "config.claim", {"public": keys.compressed(public).hex()})
+
+
+def push(link: Caller, data: bytes, progress: Progress | None = None) -> dict[str, Any]:
+    """Put a bundle in force; what `info` says of it. PushRefused, or an error of the link.
+
+    Nothing changes before the last call, and a push that broke off is begun again and goes on
+    where it was.
+    """
+    bundle = read(data)
+    begun = _call(link, "config.begin", {"head": bundle.head.hex()})
+    at = _offset(begun, bundle)
+    again = 0
+    while at < len(bundle.text):
+        if progress:
+            progress(at, len(bundle.text))
+        piece = base64.b64encode(bundle.text[at : at + PIECE]).decode()
+        following = _offset(_call(link, "config.data", {"at": at, "data": piece}), bundle)
+        again = 0 if following > at else again + 1
+        if again > 3:
+            raise ConfigError(f"The validator takes nothing from byte {at} on.", "Push it again.")
+        at = following
+    if progress:
+        progress(at, len(bundle.text))
+    if not begun["in_force"]:
+        try:
+            _call(link, "config.commit")
+        except NoAnswer:
+            # It may have restarted with the answer on the way: what runs tells.
+            if info(link)["hash"] != bundle.hash:
+                raise
+    return info(link)
+
+
+def _offset(answer: dict[str, Any], bundle: Bundle) -> int:
+    at = answer["next"]
+    if not isinstance(at, int) or not 0 <= at <= len(bundle.text):
+        raise ConfigError(f"The validator wants byte {at!r} of {len(bundle.text)}.")
+    return at
+
+
+def pull(link: Caller) -> dict[str, Any]:
+    """The configuration that runs, without what is secret; {} if none does."""
+    body: dict[str, Any] = {}
+    for name in _call(link, "config.read")["names"]:
+        text = b""
+        left = 1
+        while left:
+            answer = _call(link, "config.read", {"name": name, "at": len(text)})
+            part = base64.b64decode(answer["data"])
+            left = answer["left"]
+            text += part
+            if left and not part:
+                raise ConfigError(f"The validator does not give the whole of {name}.")
+        body[name] = json.loads(text)
+    return body
+
+
+def _call(link: Caller, method: str, params: dict[str, Any] | None = None) -> Any:
+    try:
+        return link.call(method, params, timeout=_PATIENCE, again=2.0)
+    except Refused as e:
+        if isinstance(e.data, dict) and "reason" in e.data:
+            raise PushRefused(e.data["reason"], e.message) from e
+        raise
