@@ -44,6 +44,8 @@ class Calls:
             ("records.read", self.records_read),
             ("bench.sink", self.bench_sink),
             ("bench.source", self.bench_source),
+            ("bench.weigh", self.bench_weigh),
+            ("bench.crypto", self.bench_crypto),
         ):
             peer.register(name, function)
 
@@ -225,3 +227,17 @@ class Calls:
             sent += 512
             await asyncio.sleep_ms(0)
         return {"bytes": sent}
+
+    def bench_weigh(self, params):
+        """Tell with each tap how many bytes of the heap it took."""
+        self._need("debug")
+        self._app.taps.weigh = bool(params["on"])
+        gc.collect()
+        return {"heap_free": gc.mem_free()}
+
+    def bench_crypto(self, params):
+        """Time the cryptography: see calls_bench.py."""
+        self._need("debug")
+        from validator import calls_bench
+
+        return calls_bench.run(self._app, params)

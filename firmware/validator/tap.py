@@ -6,9 +6,10 @@ into a ride that nobody knows of.
 """
 
 import asyncio
+import gc
 
 from validator.media import cards, codes, terminal
-from validator.media.phases import Phases
+from validator.media.phases import PHASES, Phases
 from validator.media.result import Result
 from validator.store import record
 from validator.store.journal import JournalError
@@ -35,6 +36,7 @@ class Taps:
         self._lock = asyncio.Lock()
         self._phases = Phases(clock)
         self.test = True
+        self.weigh = False  # count the memory that a tap takes: that takes time itself
         self.count = 0
 
     def busy(self):
@@ -64,8 +66,9 @@ class Taps:
             phases.start()
             if not self._room():
                 return self._turn_away()
+            before = gc.mem_alloc() if self.weigh else 0
             result = await cards.run(card, self._clock, phases, terminal_data=self._terminal())
-            return self._finish(result, CARD_SCOPE, detect_us)
+            return self._finish(result, CARD_SCOPE, detect_us, before, card)
 
     async def code(self, data, detect_us=0):
         """One scanned code, as bytes."""
@@ -73,13 +76,14 @@ class Taps:
             self._phases.start()
             if not self._room():
                 return self._turn_away()
+            before = gc.mem_alloc() if self.weigh else 0
             operation = self._operation
             if operation and operation.codes:
                 rules = operation.codes
                 result = codes.run(data, self._clock, self._phases, rules, operation.flat)
             else:
                 result = codes.run(data, self._clock, self._phases)
-            return self._finish(result, CODE_SCOPE, detect_us)
+            return self._finish(result, CODE_SCOPE, detect_us, before)
 
     def _room(self):
         return self._journal is not None and self._journal.has_room()
@@ -94,7 +98,7 @@ class Taps:
         self._on_done(summary)
         return summary
 
-    def _finish(self, result, scope, detect_us):
+    def _finish(self, result, scope, detect_us, before, card=None):
         clock = self._clock
         phases = self._phases
         phases.mark("verify")
@@ -127,6 +131,15 @@ class Taps:
                 self._log.warning("journal", "times of record %d not kept: %r" % (seq, e))
         summary = _summary(result, seq, phases, who)
         summary["at"] = clock.unix()
+        # By others: the card, the air and the reader chip. What is left is the validator's own.
+        away = getattr(card, "away_us", 0)
+        own = -away
+        for name in PHASES[1:]:
+            own += phases.us(name)
+        summary["us"] = {"own": own, "card": away, "verify": phases.us("verify")}
+        summary["exchanges"] = getattr(card, "exchanges", 0)
+        if before:
+            summary["allocated"] = gc.mem_alloc() - before
         self._on_done(summary)
         return summary
 

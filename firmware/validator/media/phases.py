@@ -33,6 +33,10 @@ class Phases:
         """Book time that was measured elsewhere, in µs."""
         self._us[PHASES.index(name)] += us
 
+    def us(self, name):
+        """Accumulated time of a phase, in µs."""
+        return self._us[PHASES.index(name)]
+
     def ms(self, name):
         """Accumulated time of a phase, in ms."""
         return (self._us[PHASES.index(name)] + 500) // 1000

@@ -293,12 +293,18 @@ class Poller:
 
 
 class Card:
-    """One activated card: what a medium's transaction talks to."""
+    """One activated card: what a medium's transaction talks to.
+
+    `exchanges` counts its APDUs, `away_us` the time in them: the card's, the air's and the chip's.
+    """
 
     def __init__(self, poller, target):
         self._poller = poller
         self._reader = poller._reader
+        self._clock = poller._clock
         self.target = target
+        self.exchanges = 0
+        self.away_us = 0
 
     @property
     def count(self):
@@ -311,6 +317,8 @@ class Card:
     async def transceive(self, apdu):
         """C-APDU bytes to R-APDU bytes with SW1 SW2; raises ReaderError's subclasses."""
         self._poller._go("exchange")
+        clock = self._clock
+        start = clock.ticks_us()
         try:
             return await self._reader.transceive(apdu)
         except CardLost:
@@ -319,6 +327,9 @@ class Card:
         except ReaderDead as e:
             self._poller._dead = e.reason
             raise
+        finally:
+            self.exchanges += 1
+            self.away_us += clock.diff(clock.ticks_us(), start)
 
     async def reset(self):
         """Field off and on again, and activate whoever comes back (Q31). False if nobody does.
@@ -327,7 +338,7 @@ class Card:
         """
         self._poller._go("exchange")
         reader = self._reader
-        clock = self._poller._clock
+        clock = self._clock
         await reader.field(False)
         await clock.sleep_ms(_FIELD_OFF_MS)
         await reader.field(True)

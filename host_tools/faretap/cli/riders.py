@@ -42,6 +42,7 @@ def tap(
         # A virtual board plays the card itself, from a folder of its own.
         options["trace"] = str(trace.absolute())
     with connect(port) as validator:
+        validator.tell_time()  # without it nothing is accepted
         summary = present_card(
             validator, card, via=via, lose_at_apdu=lose_at or None, options=options
         )
@@ -73,6 +74,7 @@ def scan(
         _need(port, code, "--code", codes.names())
         data = codes.make(code)
     with connect(port) as validator:
+        validator.tell_time()
         summary = show_code(validator, data, via=via)
     _print(summary, json)
 

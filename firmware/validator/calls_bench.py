@@ -1,0 +1,100 @@
+"""Calls that time this validator's cryptography; loaded when the first one comes, never in service.
+
+All answers are µs by the validator's own clock, of `times` repetitions in a row. What is verified
+comes from the host, so that no result is known here beforehand.
+"""
+
+import gc
+from hashlib import sha256
+
+from validator.link.peer import REFUSED, RpcError
+
+_MOST = 2000
+
+
+def _times(params):
+    times = params.get("times", 1)
+    if not isinstance(times, int) or not 1 <= times <= _MOST:
+        raise RpcError(REFUSED, "times: 1 to %d" % _MOST)
+    return times
+
+
+class BenchCalls:
+    def __init__(self, clock):
+        self._clock = clock
+
+    def hash(self, params):
+        """`algorithm` sm3 or sha256 over `bytes` in pieces of 256; {"us", "digest"}."""
+        from validator.crypto.sm3 import SM3
+
+        h = SM3() if params["algorithm"] == "sm3" else sha256()
+        piece = bytes(256)
+        clock = self._clock
+        start = clock.ticks_us()
+        for _ in range(params["bytes"] // 256):
+            h.update(piece)
+        digest = h.digest()
+        return {"us": clock.diff(clock.ticks_us(), start), "digest": digest.hex()}
+
+    def signature(self, params):
+        """Verify `signature` (r, s) of `digest` with `key` on `curve` ("sm2", "p256", …); `table`
+        makes the key's table beforehand, `textbook` takes Python integers in place of the kernels.
+        {"us", "right", "allocated"}"""
+        from validator.crypto import ecdsa, sm2
+        from validator.crypto.curves import CURVES
+
+        curve = CURVES.get(params["curve"])
+        if curve is None:
+            raise RpcError(REFUSED, "curve: one of " + ", ".join(CURVES))
+        digest = bytes.fromhex(params["digest"])
+        signature = bytes.fromhex(params["signature"])
+        encoded = bytes.fromhex(params["key"])
+        verify = sm2.verify_digest if curve.name == "sm2" else ecdsa.verify
+        key = curve.key(encoded)
+        curve.matches(1, 1, key, 1)  # makes the curve's memory and the table of G
+        if params.get("textbook"):
+            return self._textbook(curve, key, digest, signature, _times(params))
+        if params.get("table"):
+            key.prepare()
+        gc.collect()
+        before = gc.mem_alloc()
+        times = _times(params)
+        clock = self._clock
+        start = clock.ticks_us()
+        for _ in range(times):
+            if not params.get("table"):
+                key = curve.key(encoded)  # an unknown key has to be decompressed as well
+            right = verify(key, digest, signature)
+        us = clock.diff(clock.ticks_us(), start)
+        return {"us": us, "right": right, "allocated": gc.mem_alloc() - before}
+
+    def _textbook(self, curve, key, digest, signature, times):
+        from validator.crypto import textbook
+
+        size = curve.size
+        r = int.from_bytes(signature[:size], "big")
+        s = int.from_bytes(signature[size:], "big")
+        e = int.from_bytes(digest, "big")
+        n = curve.n
+        clock = self._clock
+        start = clock.ticks_us()
+        for _ in range(times):
+            if curve.name == "sm2":
+                u1, u2 = s, (r + s) % n
+            else:
+                w = pow(s, n - 2, n)
+                u1, u2 = e * w % n, r * w % n
+            point = textbook.sum_of_two(u1, curve.g, u2, (key.x, key.y), curve.a, curve.p)
+            x = point[0] + e if curve.name == "sm2" else point[0]
+            right = x % n == r
+        return {"us": clock.diff(clock.ticks_us(), start), "right": right}
+
+
+def run(app, params):
+    """The call bench.crypto: `what` is "hash" or "signature"."""
+    calls = BenchCalls(app.clock)
+    if params["what"] == "hash":
+        return calls.hash(params)
+    if params["what"] == "signature":
+        return calls.signature(params)
+    raise RpcError(REFUSED, "what: hash or signature")

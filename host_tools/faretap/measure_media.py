@@ -1,0 +1,92 @@
+"""`faretap bench`: what a tap costs the validator itself, apart from card, air and reader chip."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from faretap.config import samples
+from faretap.errors import FaretapError
+from faretap.present import scan, tap
+from faretap.session import Session
+from faretap.sim import codes
+from faretap.sim.cards import scheme
+
+Say = Callable[[str], None]
+
+
+def provision(session: Session) -> None:
+    """Give the validator a configuration that takes test riders, the same one as often as it
+    likes. Only for a validator that nobody has claimed, or the test operator has."""
+    cards = scheme.configuration()
+    cards["limits"]["window_s"] = 0
+    session.forget_notifications()
+    samples.provision(session.link, cards=cards)
+    if session.wait_for("hello", 30.0) is None:
+        raise FaretapError(
+            "The validator did not come back with the bench configuration.",
+            "See what it prints: faretap log --port PORT.",
+        )
+    session.await_running(10.0)
+    session.tell_time(always=True)
+
+
+def restart(session: Session) -> None:
+    """From a cold start: nothing is cached."""
+    session.forget_notifications()
+    session.link.call("reset")
+    if session.wait_for("hello", 30.0) is None:
+        raise FaretapError("The validator did not come back after a reset.")
+    session.await_running(10.0)
+
+
+def quickpass(session: Session, count: int, say: Say) -> dict[str, Any]:
+    """Own share of a tap and of its authentication, ms; the first tap after a start ("cold") reads
+    the issuer's certificate, later ones ("cached") know it. `allocated`: bytes of the heap."""
+    say(f"QuickPass: {min(count, 3)} cold taps, {count} with the issuer known")
+    cold, cached = [], []
+    for _ in range(min(count, 3)):
+        restart(session)
+        cold.append(tap(session, "quickpass-debit", via="link"))
+    session.link.call("bench.weigh", {"on": True})
+    for _ in range(count):
+        cached.append(tap(session, "quickpass-debit", via="link"))
+    session.link.call("bench.weigh", {"on": False})
+    return {"cold": _own(cold), "cached": _own(cached)}
+
+
+def ride_codes(session: Session, count: int, say: Say) -> dict[str, Any]:
+    """The same for MoT codes: three signatures with nothing known, and with the issuer known."""
+    say(f"ride codes: {min(count, 3)} cold, {count} with the issuer known")
+    cold, cached = [], []
+    for _ in range(min(count, 3)):
+        restart(session)
+        cold.append(scan(session, codes.make("mot", account=_account(len(cold))), via="link"))
+    session.link.call("bench.weigh", {"on": True})
+    for i in range(count):
+        cached.append(scan(session, codes.make("mot", account=_account(100 + i)), via="link"))
+    session.link.call("bench.weigh", {"on": False})
+    return {"cold": _own(cold), "cached": _own(cached)}
+
+
+def _account(i: int) -> str:
+    # Another rider each time: one is not let in twice by the same code.
+    return f"{i:016d}"
+
+
+def _own(summaries: list[dict[str, Any]]) -> dict[str, Any]:
+    def ms(name: str) -> float:
+        return round(statistics.median(s["us"][name] for s in summaries) / 1000, 3)
+
+    row = {
+        "own_ms": ms("own"),
+        "verify_ms": ms("verify"),
+        "exchanges": statistics.median(s["exchanges"] for s in summaries),
+        "n": len(summaries),
+        "outcomes": sorted({s["outcome"] for s in summaries}),
+    }
+    weighed = [s["allocated"] for s in summaries if "allocated" in s]
+    if weighed:
+        row["allocated"] = max(weighed)
+    return row
