@@ -13,6 +13,7 @@ from faretap.cli import records  # noqa: F401 isort: skip
 from faretap.cli import bench  # noqa: F401 isort: skip
 from faretap.cli import demo  # noqa: F401 isort: skip
 from faretap.cli import card  # noqa: F401 isort: skip
+from faretap.cli import code  # noqa: F401 isort: skip
 from faretap.cli import replay  # noqa: F401 isort: skip
 from faretap.cli.common import app, debugging, fail
 from faretap.errors import FaretapError
