@@ -57,7 +57,7 @@ def agree(session: Session, summary: dict[str, Any]) -> None:
 
 def test_the_lists_above_name_all_that_ships() -> None:
     assert set(CARDS) <= set(cards.names())
-    assert set(CODES) | {"empty", "noise-5000"} == set(codes.names())
+    assert set(CODES) | {"empty", "noise-5000"} <= set(codes.names())
 
 
 @pytest.mark.parametrize("half", [0, 1])

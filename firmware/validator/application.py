@@ -47,6 +47,8 @@ class App:
         for fault in self.configuration.faults:
             self.log.error("config", fault)
         self.operation = None
+        self.fault = ""  # why no rider is served, if it is not the journal
+        self._open = asyncio.Event()
         self.journal = None
         self.journal_fault = ""
         self.lists = None
@@ -109,12 +111,12 @@ class App:
 
         try:
             operation = Operation(section, card_token, code_token, self._denied, service)
-        except ValueError as e:
+        except Exception as e:
             # Checked before it was taken in, so it was made for another firmware. Riders are told
-            # so, and the link lives.
-            self.log.error("config", "does not suit this firmware: %s" % e)
-            self.journal = None
-            self.journal_fault = "the configuration does not suit this firmware: %s" % e
+            # so, and the link lives to bring another one.
+            self.fault = "the configuration does not suit this firmware: %r" % e
+            self.log.error("config", self.fault)
+            self.taps.closed = True
             return
         self.operation = operation
         self.taps.operate(operation, tokens, configuration.version)
@@ -179,6 +181,7 @@ class App:
         self._link_tap = True
         poller = self.link_poller
         try:
+            await self._open.wait()
             self.link_reader.present_card(params)
             target = await poller.next()
             try:
@@ -188,16 +191,19 @@ class App:
         finally:
             self._link_tap = False
 
+    async def scan_by_link(self, code):
+        await self._open.wait()
+        return await self.taps.code(code)
+
     # -- tasks -------------------------------------------------------------------------------
 
     async def run(self):
         self.log.notify = self.peer.notify
-        tasks = [self._link(), self.ui.run(), self._housekeeping()]
+        tasks = [self._link(), self.ui.run(), self._begin()]
         if self.poller:
             tasks.append(self._cards())
         if self.scanner:
             tasks.append(self._codes())
-        self.ui.ready() if self.journal else self.ui.out_of_service()
         self.peer.notify("hello", self.calls.hello())
         healthy = self.boot.get("healthy")
         if healthy:
@@ -212,11 +218,29 @@ class App:
             self.log.error("app", "a task failed: %r" % e)
             raise
 
+    async def _begin(self):
+        """What riders have to wait for, and the link has not; then idle work for ever."""
+        operation = self.operation
+        if operation and self.journal:
+            try:
+                await operation.restore(self.journal, self.clock.sleep_ms)
+            except (JournalError, OSError) as e:
+                self.log.error("journal", "cannot be read back: %r" % e)
+            if operation.purse:
+                from validator import sam
+
+                await sam.start(operation.purse, self.board.psam_slots(self.clock), self.log)
+        serves = self.journal is not None and not self.fault
+        self.ui.ready() if serves else self.ui.out_of_service()
+        self._open.set()
+        await self._housekeeping()
+
     async def _link(self):
         await self.peer.run()
 
     async def _cards(self):
         poller = self.poller
+        await self._open.wait()
         try:
             self._reader_info.update(await self.reader.open())
         except ReaderError as e:
@@ -230,6 +254,7 @@ class App:
 
     async def _codes(self):
         scanner = self.scanner
+        await self._open.wait()
         try:
             await scanner.open()
         except ScannerError as e:

@@ -106,6 +106,10 @@ class Board:
         )
         return Serial(uart, self._clock)
 
+    def psam_slots(self, clock):
+        """{number: slot} of the PSAMs that the board has; see `validator.sam.t0`."""
+        return {}
+
     def output(self, number, active_high=True):
         """An output pin that is off."""
         return machine.Pin(number, machine.Pin.OUT, value=0 if active_high else 1)

@@ -81,6 +81,7 @@ class Calls:
         info["uptime_ms"] = app.uptime_ms()
         info["session"] = app.gate.status()["session"]
         info["config"] = app.configuration.info()
+        info["fault"] = app.fault
         info["clock"] = {"unix": app.clock.unix(), "trusted": app.clock.trusted}
         info["reader"] = app.reader_status()
         info["scanner"] = app.scanner_status()
@@ -167,7 +168,7 @@ class Calls:
             code = bytes.fromhex(params["hex"])
         except ValueError:
             raise RpcError(REFUSED, "hex holds an odd number of digits or something else")
-        return await self._app.taps.code(code)
+        return await self._app.scan_by_link(code)
 
     # -- records -----------------------------------------------------------------------------
 

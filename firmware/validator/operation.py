@@ -5,6 +5,13 @@ refuse is refused before it is switched to. Media are imported when they are ask
 validator without keys does not carry the kernels.
 """
 
+from validator.media.reasons import MEDIA
+from validator.store import record
+
+_RECALL = 1024  # records: a ride code lives for minutes, a busy bus has some 600 riders an hour
+_QUICKPASS = MEDIA.index("quickpass")
+_RIDES = [MEDIA.index(name) for name in ("ride_code", "union_code", "alipay_code", "cpm")]
+_RIDES.append(_QUICKPASS)
 _MAX_FARE = 100000  # fen: no ride of a bus or taxi costs more, a mistyped fare may
 _MAX_NAME = 32
 
@@ -73,18 +80,63 @@ class Operation:
     def __init__(self, section, card_token=None, code_token=None, deny=None, service=False):
         """`card_token(source) -> bytes` and `code_token` make tokens, `deny(token) -> bool` looks
         them up. What a section's check would refuse raises its error."""
-        self.flat, self.types = _fares(section("fares") or {})
-        self.vehicle, self.line, self.stop = _identity(section("identity") or {})
+        fares = section("fares") or {}
+        identity = section("identity") or {}
+        self.flat, self.types = _fares(fares)
+        self.vehicle, self.line, self.stop = _identity(identity)
         self.cards = self.codes = self.purse = None
+        seal = None
         found = section("cards")
         if found:
             self.cards = _cards(found, token=card_token, deny=deny)
+            seal = self.cards["seal"]
         found = section("codes")
         if found:
-            self.codes = _codes(found, token=code_token, deny=deny)
+            self.codes = _codes(
+                found, token=code_token, deny=deny, seal=seal, card_token=card_token
+            )
         found = section("purse")
         if found:
-            self.purse = _purse(found, token=card_token, deny=deny, service=service)
+            self.purse = _purse(
+                found,
+                token=card_token,
+                deny=deny,
+                service=service,
+                identity=identity,
+                fares=fares,
+                seal=seal,
+            )
+
+    def fare(self, kind):
+        """Fen that a passenger of this type pays; "" is a grown-up."""
+        return self.types.get(kind, self.flat)
+
+    async def restore(self, journal, sleep_ms):
+        """What riders did before the power went, out of the newest records. To be awaited before
+        the first rider is served: some 0.5 ms a record on an ESP32."""
+        count = 0
+        for _, body, _, _, _ in journal.read(max(1, journal.next_seq - _RECALL)):
+            count += 1
+            if not count & 15:
+                await sleep_ms(0)  # the link goes on
+            medium = body[10]
+            if body[11] or medium not in _RIDES:
+                continue  # not accepted, or a purse, which knows by itself
+            try:
+                fields = record.decode(body)
+            except record.RecordError:
+                continue  # of a later firmware, which was rolled back
+            rules = self.cards
+            if medium != _QUICKPASS:
+                if self.codes and fields["code"]:
+                    self.codes["replay"].restore((fields["code"],))
+                rules = self.codes
+            if rules and rules["riders"] and fields["token"]:
+                rules["riders"].note(
+                    fields["token"], fields["time"], fields["fare"], rules["cumulative_s"]
+                )
+        if self.purse:
+            self.purse["torn"].rebuild(journal)
 
     def prepare(self):
         """Idle work: what a tap would otherwise have to wait for."""

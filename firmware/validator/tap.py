@@ -16,7 +16,7 @@ from validator.store.journal import JournalError
 from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
 
 # What of a result's detail goes into its record: why, in the words of the medium.
-_KEPT = ("what", "why", "signature", "risk", "debited")
+_KEPT = ("what", "why", "signature", "risk", "debited", "of", "void", "unknown")
 
 
 class Taps:
@@ -36,6 +36,7 @@ class Taps:
         self._lock = asyncio.Lock()
         self._phases = Phases(clock)
         self.test = True
+        self.closed = False  # nobody is served
         self.weigh = False  # count the memory that a tap takes: that takes time itself
         self.count = 0
 
@@ -49,7 +50,7 @@ class Taps:
         self._operation = operation
         self._tokens = tokens
         self._config = version
-        cards.quickpass(bool(operation.cards))
+        cards.choose(bool(operation.cards), bool(operation.purse))
 
     def _terminal(self):
         clock = self._clock
@@ -57,7 +58,10 @@ class Taps:
         rules = operation.cards if operation else None
         fare = operation.flat if operation else 0
         seq = self._journal.next_seq
-        return terminal.make(clock.unix(), fare, seq, clock.trusted, rules)
+        data = terminal.make(clock.unix(), fare, seq, clock.trusted, rules)
+        data["purse"] = operation.purse if operation else None
+        data["open"] = self._open
+        return data
 
     async def card(self, card, detect_us=0):
         """One presented card, as `validator.media.cards.run` takes it; returns the summary."""
@@ -80,23 +84,41 @@ class Taps:
             operation = self._operation
             if operation and operation.codes:
                 rules = operation.codes
-                result = codes.run(data, self._clock, self._phases, rules, operation.flat)
+                result = codes.run(data, self._clock, self._phases, rules, operation.fare)
+                if getattr(result, "again", None):
+                    return self._shown_again(result)
             else:
                 result = codes.run(data, self._clock, self._phases)
             return self._finish(result, CODE_SCOPE, detect_us, before)
 
     def _room(self):
-        return self._journal is not None and self._journal.has_room()
+        return not self.closed and self._journal is not None and self._journal.has_room()
 
     def _turn_away(self):
         # Before the medium is touched: nothing was taken, so nothing needs a record.
-        reason = "out_of_service" if self._journal is None else "storage_full"
+        full = self._journal is not None and not self.closed
+        reason = "storage_full" if full else "out_of_service"
         result = Result("", "declined", reason)
         self._log.error("tap", "no room for a record: " + reason)
         self._ui.result(result)
         summary = _summary(result, None, self._phases, b"")
         self._on_done(summary)
         return summary
+
+    def _shown_again(self, result):
+        """The same code under the same engine: the rider sees the outcome once more, and nothing
+        else happens."""
+        outcome, reason = result.again
+        self._ui.result(Result(result.medium, outcome, reason))
+        summary = _summary(result, None, self._phases, b"")
+        self._on_done(summary)
+        return summary
+
+    def _open(self, result):
+        """A record of something that is about to happen; returns its number, or raises."""
+        result.settled = None
+        who = self._tokens.token(CARD_SCOPE, result.token_source)
+        return self._journal.append(self._encode(result, who))
 
     def _finish(self, result, scope, detect_us, before, card=None):
         clock = self._clock
@@ -109,7 +131,7 @@ class Taps:
             result.token_source = None
         operation = self._operation
         if result.outcome == "accepted" and result.fare is None:
-            result.fare = operation.flat
+            result.fare = result.detail.get("fare", operation.flat)
         phases.mark("decide")
         seq = None
         try:

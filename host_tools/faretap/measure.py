@@ -10,7 +10,7 @@ from typing import Any
 from faretap.errors import FaretapError
 from faretap.link import Refused
 from faretap.measure_reader import reader
-from faretap.present import scan, tap
+from faretap.present import moment, scan, tap
 from faretap.session import Session
 from faretap.sim import codes
 
@@ -127,8 +127,9 @@ def taps(session: Session, via: str, count: int, say: Say) -> dict[str, Any]:
         say(f"{count} taps of {name} on the {via}")
         out[name] = _phases([tap(session, name, via=via) for _ in range(count)])
     say(f"{count} scans of mot on the {via}")
-    code = codes.make("mot")
-    out["mot"] = _phases([scan(session, code, via=via) for _ in range(count)])
+    # Another account each time: a code is good for one ride.
+    made = [codes.make("mot", at=moment(session), account=f"{n:016}") for n in range(count)]
+    out["mot"] = _phases([scan(session, code, via=via) for code in made])
     return out
 
 

@@ -45,7 +45,8 @@ def quickpass(session: Session, count: int, say: Say) -> dict[str, Any]:
     """Own share of a tap and of its authentication, ms; the first tap after a start ("cold") reads
     the issuer's certificate, later ones ("cached") know it. `allocated`: bytes of the heap."""
     say(f"QuickPass: {min(count, 3)} cold taps, {count} with the issuer known")
-    cold, cached = [], []
+    cold: list[dict[str, Any]] = []
+    cached: list[dict[str, Any]] = []
     for _ in range(min(count, 3)):
         restart(session)
         cold.append(tap(session, "quickpass-debit", via="link"))
@@ -59,7 +60,8 @@ def quickpass(session: Session, count: int, say: Say) -> dict[str, Any]:
 def ride_codes(session: Session, count: int, say: Say) -> dict[str, Any]:
     """The same for MoT codes: three signatures with nothing known, and with the issuer known."""
     say(f"ride codes: {min(count, 3)} cold, {count} with the issuer known")
-    cold, cached = [], []
+    cold: list[dict[str, Any]] = []
+    cached: list[dict[str, Any]] = []
     for _ in range(min(count, 3)):
         restart(session)
         cold.append(scan(session, codes.make("mot", account=_account(len(cold))), via="link"))
@@ -77,7 +79,7 @@ def _account(i: int) -> str:
 
 def _own(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     def ms(name: str) -> float:
-        return round(statistics.median(s["us"][name] for s in summaries) / 1000, 3)
+        return round(float(statistics.median(s["us"][name] for s in summaries)) / 1000, 3)
 
     row = {
         "own_ms": ms("own"),

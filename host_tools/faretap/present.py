@@ -112,6 +112,12 @@ def tap_on_link(
     return result
 
 
+def moment(session: Session) -> int:
+    """The time for which a code has to be made to be valid now: the validator's, if it has one."""
+    clock = session.link.call("info").get("clock", {})
+    return int(clock["unix"]) if clock.get("trusted") else int(time.time())
+
+
 def scan(
     session: Session, code: bytes, *, via: str = "wire", timeout: float = 8.0
 ) -> dict[str, Any]:
@@ -131,6 +137,13 @@ def scan(
     bench = _bench(session)
     session.forget_notifications()
     deadline = time.monotonic() + timeout
+    # After a start, the validator sets the engine up first: what that reads meanwhile is dropped.
+    while session.link.call("info").get("scanner", {}).get("state") == "silent":
+        if time.monotonic() > deadline:
+            raise PresentError(
+                "The validator has no contact to its scan engine.", "See `faretap info`."
+            )
+        time.sleep(0.05)
     while not bench.scan(code):
         # The engine does not read the same code twice within a second, and takes its time to boot.
         if time.monotonic() > deadline:

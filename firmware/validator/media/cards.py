@@ -1,15 +1,16 @@
 """Which medium an activated card is: by PPSE or the configured AIDs, and on to its module."""
 
 from validator.emv import apdu, tlv
-from validator.media import terminal, tunion
+from validator.media import terminal
 from validator.media.result import NextApplication, Refused, Result
 from validator.nfc.reader import CardLost, CardProtocolError, ReaderDead
 
 PPSE = b"2PAY.SYS.DDF01"
 
 # A medium is one module with MEDIUM, handles(aid) and run(card, phases, aid, fci, terminal).
-# Which of QuickPass' two is loaded depends on the rules: see `quickpass`.
-_modules = [tunion, None, None]
+# Which modules those are depends on the rules: see `choose`.
+_modules = []
+_chosen = [None, None]
 
 # For cards without a PPSE, most of which are purses. Configuration replaces it.
 AIDS = (
@@ -27,15 +28,19 @@ _MAX_CANDIDATES = 16
 _NO_PRIORITY = 16  # behind 1…15; 0 in a PPSE means none as well
 
 
-def quickpass(verified):
-    """Load the QuickPass module: the kernel, or the one that only identifies a card. Both at once
-    would take a fifth of a plain ESP32's heap."""
-    if verified:
-        from validator.media import quickpass as module
+def choose(verified, purses):
+    """Load the media: QuickPass' kernel (`verified`) or the module that only identifies such a
+    card, the purchase of purses or theirs. All at once would fill a plain ESP32's heap."""
+    if purses:
+        from validator.media import purse
     else:
-        from validator.media import quickpass_read as module
-    _modules[1] = module
-    _modules[2] = verified
+        from validator.media import tunion as purse
+    if verified:
+        from validator.media import quickpass
+    else:
+        from validator.media import quickpass_read as quickpass
+    _modules[:] = (purse, quickpass)
+    _chosen[:] = (verified, purses)
 
 
 class _Tap:
@@ -66,10 +71,13 @@ async def run(card, clock, phases, aids=AIDS, terminal_data=None, rules=None, am
             trusted = getattr(clock, "trusted", True)
             terminal_data = terminal.make(clock.unix(), amount, 0, trusted, rules)
         rules = terminal_data["rules"]
-        if rules:
-            aids = rules["aids"] or aids
-        if _modules[2] != bool(rules):
-            quickpass(bool(rules))
+        purses = terminal_data.get("purse")
+        if rules and rules["aids"]:
+            aids = rules["aids"]
+            if purses:
+                aids = purses["aids"] + aids
+        if _chosen[0] != bool(rules) or _chosen[1] != bool(purses):
+            choose(bool(rules), bool(purses))
         result = await _run(card, phases, aids, terminal_data, tap)
     except CardLost as e:
         result = Result(tap.medium, "retry", "card_lost", detail={"what": e.reason})
@@ -195,7 +203,7 @@ def directory(ppse):
 
 
 def _module(aid):
-    for module in _modules[:2]:
+    for module in _modules:
         if module.handles(aid):
             return module
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from faretap.cli.common import Json, Port, Via, app, out, print_json
 from faretap.errors import FaretapError
+from faretap.present import moment
 from faretap.present import scan as show_code
 from faretap.present import tap as present_card
 from faretap.session import connect
@@ -62,6 +64,7 @@ def scan(
     if listing:
         _listing(codes.names(), json)
         return
+    data = b""
     if hex and not code:
         try:
             data = bytes.fromhex(hex)
@@ -72,9 +75,9 @@ def scan(
         _need(port, "given", "--code", {"given": ""})
     else:
         _need(port, code, "--code", codes.names())
-        data = codes.make(code)
     with connect(port) as validator:
         validator.tell_time()
+        data = data or codes.make(code, at=moment(validator))
         summary = show_code(validator, data, via=via)
     _print(summary, json)
 
@@ -88,6 +91,10 @@ def _need(port: str, name: str, flag: str, known: dict[str, str]) -> None:
         raise FaretapError("Which validator?", "Give --port, or set FARETAP_PORT.")
     if name not in known:
         what = f"There is no {name!r}." if name else "What is to be presented?"
+        if len(known) > 20:
+            near = difflib.get_close_matches(name, known, 5)
+            hint = f"Near to it: {', '.join(near)}. " if near else ""
+            raise FaretapError(what, f"{hint}--list shows all {len(known)}.")
         raise FaretapError(what, f"Give {flag} one of: {', '.join(sorted(known))}.")
 
 
