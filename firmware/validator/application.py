@@ -4,10 +4,11 @@ import asyncio
 import gc
 import sys
 
-from validator import calls_config
+from validator import calls_config, calls_records
 from validator.calls import Calls
 from validator.gate import Gate
 from validator.link.peer import REFUSED, Peer, RpcError
+from validator.link.transfer import Transfer
 from validator.log import Log
 from validator.nfc.build import build as build_reader
 from validator.nfc.link_reader import LinkReader
@@ -70,7 +71,9 @@ class App:
         self.link_poller = Poller(self.link_reader, clock)
         self._link_tap = False
         self.calls = Calls(self, self.peer, self.console)
-        calls_config.register(self, self.peer)
+        self.transfer = Transfer(self, self.peer)
+        for calls in (calls_config, calls_records):
+            calls.register(self, self.peer)
         # Ticks count from power-up on a chip, from elsewhere on other targets.
         self._started = boot.get("started", 0)
         self.boot_ms = self.uptime_ms()

@@ -5,13 +5,11 @@ import gc
 
 from validator.link import frame
 from validator.link.peer import REFUSED, RpcError
-from validator.store.wire import to_wire
 from validator.version import VERSION
 
 DEFAULT_BAUD = 115200
 _SILENCE_MS = 10000  # at a raised rate without a valid message: the host is gone, go back
 _TRIAL_MS = 1500  # the same just after the change
-_RECORDS_BYTES = 600  # hex digits of records in one answer: writing it holds up all tasks
 
 
 class Calls:
@@ -40,8 +38,6 @@ class Calls:
             ("link.baud", self.link_baud),
             ("tap.link", self.tap_link),
             ("scan.link", self.scan_link),
-            ("records.info", self.records_info),
-            ("records.read", self.records_read),
             ("bench.sink", self.bench_sink),
             ("bench.source", self.bench_source),
             ("bench.weigh", self.bench_weigh),
@@ -169,32 +165,6 @@ class Calls:
         except ValueError:
             raise RpcError(REFUSED, "hex holds an odd number of digits or something else")
         return await self._app.scan_by_link(code)
-
-    # -- records -----------------------------------------------------------------------------
-
-    def _journal(self):
-        self._need("records")
-        if self._app.journal is None:
-            raise RpcError(REFUSED, "the journal does not work: " + self._app.journal_fault)
-        return self._app.journal
-
-    def records_info(self, params):
-        return self._journal().info()
-
-    def records_read(self, params):
-        """Up to `max` records from number `from` on; {"records": […], "next": number or null}."""
-        journal = self._journal()
-        first = params.get("from", 0)
-        most = params.get("max", 50)
-        out = []
-        size = 0
-        for entry in journal.read(first):
-            if len(out) >= most or size > _RECORDS_BYTES:
-                return {"records": out, "next": entry[0]}
-            wire = to_wire(entry)
-            size += len(wire["body"])
-            out.append(wire)
-        return {"records": out, "next": None}
 
     # -- measuring ---------------------------------------------------------------------------
 

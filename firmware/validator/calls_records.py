@@ -1,0 +1,76 @@
+"""Records out: a look at some of them, all of them in bulk, and the operator's receipt.
+
+In bulk (`transfer.pull` of "records") each piece is a record as the journal has it:
+
+    seq 4 | flags 1: 01 the chain holds, 02 a key block | after 5 | chain 8 | body
+
+all big endian. A key block (seq 0) comes ahead of the records whose evidence refers to it.
+"""
+
+import struct
+
+from validator.link.peer import REFUSED, RpcError
+from validator.store.wire import to_wire
+
+_CHAIN_OK = 1
+_KEY_BLOCK = 2
+_BYTES = 600  # hex digits of records in one answer: writing it holds up all tasks
+
+
+class RecordCalls:
+    def __init__(self, app):
+        self._app = app
+
+    def _journal(self, right="records"):
+        app = self._app
+        app.gate.need(right)
+        if app.journal is None:
+            raise RpcError(REFUSED, "the journal does not work: " + app.journal_fault)
+        return app.journal
+
+    def info(self, params):
+        return self._journal().info()
+
+    def read(self, params):
+        """Up to `max` records from number `from` on; {"records": […], "next": number or null}."""
+        first = params.get("from", 0)
+        most = params.get("max", 50)
+        out = []
+        size = 0
+        for entry in self._journal().read(first):
+            if len(out) >= most or size > _BYTES:
+                return {"records": out, "next": entry[0]}
+            wire = to_wire(entry)
+            size += len(wire["body"])
+            out.append(wire)
+        return {"records": out, "next": None}
+
+    def ack(self, params):
+        """The operator has the records up to number `to`: their flash may be used again."""
+        journal = self._journal("change")
+        to = params["to"]
+        if not isinstance(to, int) or not 0 <= to < journal.next_seq:
+            raise RpcError(REFUSED, "there is no record %r to acknowledge" % (to,))
+        durable = journal.ack(to)
+        return {"acked": journal.acked, "durable": durable}
+
+    def source(self, params):
+        """For the bulk transfer: all records from number `from` on, with their key blocks."""
+        journal = self._journal()
+        cursor = params.get("from", 0)
+        for seq, body, after, chain_ok, chain in journal.read(cursor, True):
+            flags = _CHAIN_OK if chain_ok else 0
+            if seq:
+                cursor = seq + 1
+            else:
+                flags |= _KEY_BLOCK
+                after = bytes(5)
+            yield cursor, struct.pack(">IB", seq, flags) + after + chain + body
+
+
+def register(app, peer):
+    calls = RecordCalls(app)
+    peer.register("records.info", calls.info)
+    peer.register("records.read", calls.read)
+    peer.register("records.ack", calls.ack)
+    app.transfer.sources["records"] = calls.source

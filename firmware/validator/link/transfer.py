@@ -1,0 +1,115 @@
+"""Bulk data between host and validator, at the validator's end.
+
+**To the validator** (images, lists, configurations): packed blocks (packed.py), one at a time,
+each within the link's window. Whatever takes them in is a *sink*:
+
+    transfer.sinks["list"] = sink       # or a function without arguments that makes one
+
+    sink.begin(header) -> offset        header: {"kind", "size" in bytes, "digest": SHA-256 of all
+                                        of it in hex}. The offset of the first byte that is wanted,
+                                        0 … size: so it says where to go on after a cut.
+    sink.write(offset, data)            `data` is a memoryview of up to BLOCK (2048) bytes, good
+                                        until it returns. It begins at what was wanted, never
+                                        before; blocks come in order. Returns None, or the offset
+                                        to go on at if that is not right behind `data`.
+    sink.finish() -> what JSON carries  all is there: check it, put it in force. May come again.
+    sink.drop()                         optional: forget what is held in memory
+    sink.right                          optional: what `app.gate.need` asks for ("change")
+
+`begin`, `write` and `finish` may be coroutine functions. They raise RpcError or ValueError with a
+sentence to refuse: the host shows it, and the transfer ends. `write` is called while no tap is
+under way; one that takes longer than an erase (45 ms) awaits `transfer.quiet()` between its steps.
+
+**From the validator** (records): a *source* is a generator of pieces, for those who have the right
+"records"
+
+    transfer.sources["records"] = source
+
+    source(params) -> (cursor, data) …  `params["from"]` is where to begin (0: at the start),
+                                        `cursor`, 0 … 2**32 - 1, where to go on behind `data`,
+                                        which has up to 1000 bytes.
+
+The host asks again from the last cursor that came, if a piece was lost. docs/update.md has the
+blocks and calls; host_tools/faretap/link/transfer.py is the other end.
+"""
+
+from validator.link.peer import REFUSED, RpcError
+
+CHANNEL = 2  # of blocks: packed data to the validator, its state to the host
+FROM_VALIDATOR = 3
+
+
+class Transfer:
+    """`app` has clock, console, taps and gate. Takes the blocks of its channel, and leaves others
+    to whoever had `peer.on_block` before."""
+
+    def __init__(self, app, peer):
+        self.sinks = {}
+        self.sources = {}
+        self._app = app
+        self._receiver = None
+        self._others = peer.on_block
+        peer.on_block = self._on_block
+        peer.register("transfer.begin", self.begin)
+        peer.register("transfer.state", self.state)
+        peer.register("transfer.finish", self.finish)
+        peer.register("transfer.pull", self.pull)
+
+    def _on_block(self, channel, sequence, payload):
+        if channel == CHANNEL:
+            if self._receiver:
+                self._receiver.piece(sequence, payload)
+        elif self._others:
+            self._others(channel, sequence, payload)
+
+    async def quiet(self):
+        """Wait until no tap is under way."""
+        app = self._app
+        while app.taps.busy():
+            await app.clock.sleep_ms(10)
+
+    async def begin(self, params):
+        """{"kind", "size", "digest"} -> {"id", "next", "block"}: where the host is to go on."""
+        kind = params["kind"]
+        sink = self.sinks.get(kind)
+        if sink is None:
+            raise RpcError(REFUSED, "this validator takes no %s" % kind)
+        self._app.gate.need(getattr(sink, "right", "change"))
+        from validator.link.receive import Receiver
+
+        while self._receiver:
+            await self._receiver.stop()
+        self._receiver = Receiver(self._app, self, sink() if callable(sink) else sink, params)
+        return await self._receiver.begin()
+
+    def dropped(self, receiver):
+        """That transfer is over, and its memory free."""
+        if self._receiver is receiver:
+            self._receiver = None
+
+    def _running(self, params):
+        receiver = self._receiver
+        if receiver is None or params.get("id", receiver.id) != receiver.id:
+            raise RpcError(REFUSED, "no such transfer is under way: begin it again")
+        return receiver
+
+    def state(self, params):
+        """{"id", "kind", "next", "held", "busy"} of the transfer under way, or {}."""
+        return self._receiver.state() if self._receiver else {}
+
+    async def finish(self, params):
+        """All of it came: the sink puts it in force, and tells what it did."""
+        receiver = self._running(params)
+        self._app.gate.need(receiver.right)
+        return await receiver.finish()
+
+    async def pull(self, params):
+        """{"kind", "from", "blocks"}: send what a source has; see send.py for the answer."""
+        kind = params["kind"]
+        source = self.sources.get(kind)
+        if source is None:
+            raise RpcError(REFUSED, "this validator has no %s to send" % kind)
+        self._app.gate.need("records")
+        from validator.link import send
+
+        return await send.run(self._app.console, source, params)

@@ -1,0 +1,259 @@
+"""Bulk data between host and validator, at the host's end.
+
+    from faretap.link import transfer
+
+    result = transfer.send(session, "list", data, progress)
+
+sends `data` (bytes, or `Packed` if it was packed before) to the sink of that kind, and returns
+what its `finish` answered. A validator that was cut off in the middle takes it up where it was:
+send the same data again. `progress(done, total)` gets bytes of the whole, also of what need not be
+sent.
+
+    for cursor, piece in transfer.pull(session, "records", {"from": 1}):
+        …
+
+asks a source for all that it has. Pieces come in order and none is missing; those that a bad line
+spoils are asked for again, from the last cursor.
+
+Errors are LinkError and its subclasses: Refused if the validator does not want it, NoAnswer.
+firmware/validator/link/transfer.py is the other end, docs/update.md describes the blocks.
+"""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import hashlib
+import queue
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from faretap.link.client import Link, LinkError, NoAnswer, Refused
+from validator.link import packed
+
+BLOCK = packed.BLOCK
+CHANNEL = 2
+FROM_VALIDATOR = 3
+
+Progress = Callable[[int, int], None]
+
+_PIECE = 232  # bytes of a block in one piece: another call waits for one piece at most
+_STATE_S = 0.7  # without a word from the validator for so long, it is asked
+_SIGN_S = 10.0  # between signs of life, which keep a session open
+_PATIENCE_S = 30.0  # without progress for so long, the transfer failed
+_FINISH_S = 60.0
+_PULL_BLOCKS = 200  # in one answer; the validator's other calls come between
+_PULL_S = 60.0
+_PULLS = 8  # times in a row without a single piece
+
+
+class HasLink(Protocol):
+    """A `faretap.session.Session`, or whatever else has a link."""
+
+    @property
+    def link(self) -> Link: ...
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Data in packed blocks. `size` in bytes, `digest` its SHA-256 in hex."""
+
+    blocks: Sequence[bytes]
+    size: int
+    digest: str
+
+
+def pack_block(contents: bytes) -> bytes:
+    """One packed block of 1 to BLOCK bytes."""
+    if not 0 < len(contents) <= BLOCK:
+        raise ValueError(f"a block has 1 to {BLOCK} bytes, not {len(contents)}")
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -packed.WBITS, 9)
+    small = deflate.compress(contents) + deflate.flush()
+    if len(small) >= len(contents):
+        small = contents
+    head: bytes = packed.head(len(contents), len(small), binascii.crc32(contents))
+    return head + small
+
+
+def pack(data: bytes) -> Packed:
+    """All of `data`, which must not be empty."""
+    if not data:
+        raise ValueError("there is nothing to send")
+    blocks = [pack_block(data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
+    return Packed(blocks, len(data), hashlib.sha256(data).hexdigest())
+
+
+def send(
+    session: HasLink,
+    kind: str,
+    data: bytes | Packed,
+    progress: Progress = lambda done, total: None,
+) -> Any:
+    """Send `data` to the validator's sink of that kind; what the sink's `finish` answered."""
+    prepared = data if isinstance(data, Packed) else pack(data)
+    return _Sending(session.link, kind, prepared, progress).run()
+
+
+@dataclass
+class _Wanted:
+    """What the validator waits for: `at` in packed block `number`."""
+
+    number: int
+    at: int
+    failed: bool = False
+
+
+class _Sending:
+    def __init__(self, link: Link, kind: str, data: Packed, progress: Progress) -> None:
+        self._link = link
+        self._kind = kind
+        self._data = data
+        self._progress = progress
+        self._id = -1
+        self._words: queue.Queue[_Wanted] = queue.Queue()
+
+    def run(self) -> Any:
+        with _blocks(self._link, self._word):
+            wanted = self._begin()
+            self._spoke = self._moved = time.monotonic()
+            count = len(self._data.blocks)
+            # What looks like the end may be a damaged word: so it is asked for.
+            while wanted.number < count or (wanted := self._state()).number < count:
+                self._progress(min(wanted.number * BLOCK, self._data.size), self._data.size)
+                wanted = self._block(wanted)
+            self._progress(self._data.size, self._data.size)
+            return self._link.call(
+                "transfer.finish", {"id": self._id}, timeout=_FINISH_S, again=3.0
+            )
+
+    def _begin(self) -> _Wanted:
+        header = {"kind": self._kind, "size": self._data.size, "digest": self._data.digest}
+        answer = self._link.call("transfer.begin", header, timeout=_FINISH_S, again=3.0)
+        if answer["block"] != BLOCK:
+            raise LinkError(
+                f"The validator takes blocks of {answer['block']} bytes, this host sends {BLOCK}.",
+                "Use the version of faretap that its firmware came with.",
+            )
+        self._id = answer["id"]
+        return self._at(answer["next"])
+
+    def _at(self, offset: int, held: int = 0) -> _Wanted:
+        number = len(self._data.blocks) if offset >= self._data.size else offset // BLOCK
+        return _Wanted(number, held)
+
+    def _block(self, wanted: _Wanted) -> _Wanted:
+        """Send the rest of one packed block; what is wanted then."""
+        block = self._data.blocks[wanted.number]
+        at = wanted.at
+        while at < len(block):
+            piece = block[at : at + _PIECE]
+            where = wanted.number.to_bytes(2, "big") + at.to_bytes(2, "big")
+            self._link.send_block(CHANNEL, self._id, where + piece)
+            at += len(piece)
+            if not self._words.empty():
+                break  # something is missing, or the transfer failed
+        return self._next(wanted)
+
+    def _next(self, before: _Wanted) -> _Wanted:
+        """Wait for the validator's word, and ask for it if none comes."""
+        if time.monotonic() - self._spoke > _SIGN_S:
+            self._state()
+        try:
+            wanted = self._words.get(timeout=_STATE_S)
+            while not self._words.empty():
+                wanted = self._words.get()  # only the last one counts
+        except queue.Empty:
+            wanted = self._state()
+        if wanted.failed:
+            wanted = self._state()
+        now = time.monotonic()
+        if (wanted.number, wanted.at) != (before.number, before.at):
+            self._moved = now
+        elif now - self._moved > _PATIENCE_S:
+            raise NoAnswer(
+                f"The validator at {self._link.name} takes nothing in for {_PATIENCE_S:g} s.",
+                "Is the line that bad? Run the same command again: it goes on where it was.",
+            )
+        return wanted
+
+    def _state(self) -> _Wanted:
+        """Ask what is wanted; waits while the validator is at work on a block."""
+        while True:
+            state = self._link.call("transfer.state", timeout=6.0)
+            self._spoke = time.monotonic()
+            if state.get("id") != self._id:
+                raise LinkError(
+                    "The validator gave up this transfer: it was reset, or another host came.",
+                    "Run the same command again: it goes on where it was.",
+                )
+            if "fault" in state:
+                raise Refused("transfer", -32000, state["fault"], state["data"])
+            if not state["busy"]:
+                self._forget()
+                return self._at(state["next"], state["held"])
+            with contextlib.suppress(queue.Empty):
+                return self._words.get(timeout=0.5)
+
+    def _forget(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._words.get_nowait()
+
+    def _word(self, channel: int, sequence: int, data: bytes) -> None:
+        if channel != CHANNEL or sequence != self._id or len(data) != 5:
+            return
+        number, at = int.from_bytes(data[1:3], "big"), int.from_bytes(data[3:5], "big")
+        self._words.put(_Wanted(number, at, failed=data[0] != 0))
+
+
+def pull(
+    session: HasLink,
+    kind: str,
+    params: Mapping[str, Any] | None = None,
+    progress: Callable[[int], None] = lambda cursor: None,
+) -> Iterator[tuple[int, bytes]]:
+    """All pieces of a source, as (cursor behind it, data), in order.
+
+    `params["from"]` is where to begin, 0 if it is missing. `progress(cursor)` is called as pieces
+    come in. Raises NoAnswer if nothing arrives any more.
+    """
+    link = session.link
+    asked = {"from": 0, **(params or {}), "kind": kind, "blocks": _PULL_BLOCKS}
+    idle = 0
+    while idle < _PULLS:
+        got: list[tuple[int, bytes]] = []
+        lost = False
+
+        def piece(
+            channel: int, sequence: int, data: bytes, got: list[tuple[int, bytes]] = got
+        ) -> None:
+            # What comes behind a gap is asked for again: the cursor would jump over it.
+            if channel == FROM_VALIDATOR and len(data) >= 4 and sequence == len(got) & 0xFF:
+                got.append((int.from_bytes(data[:4], "big"), data[4:]))
+                progress(got[-1][0])
+
+        with _blocks(link, piece):
+            answer = link.call("transfer.pull", asked, timeout=_PULL_S, again=2.0)
+        lost = len(got) != answer["blocks"]
+        idle = 0 if got or not lost else idle + 1
+        yield from got
+        if got:
+            asked["from"] = got[-1][0]
+        if not lost and not answer["more"]:
+            return
+    raise NoAnswer(
+        f"The validator at {link.name} sends {kind}, and nothing of it arrives.",
+        "Take a lower rate, or check the cable.",
+    )
+
+
+@contextlib.contextmanager
+def _blocks(link: Link, take: Callable[[int, int, bytes], None]) -> Iterator[None]:
+    before, link.on_block = link.on_block, take
+    try:
+        yield
+    finally:
+        link.on_block = before
