@@ -1,46 +1,66 @@
 """Which medium a scanned code is, and what its module makes of it.
 
-First bytes decide; one line in `_MEDIA` adds a medium. A code that is nobody's is `unknown_code`,
-and nothing of its content goes anywhere.
+First bytes decide; a branch in `recognise` adds a medium. A code that is nobody's is
+`unknown_code`, and nothing of its content goes anywhere.
 """
 
-from . import alipay_code, cpm, ride_code, union_code
-from .result import Result
+from hashlib import sha256
 
-
-def _is_ride_code(code):
-    return code[0] >= 0x80
-
-
-_MEDIA = (
-    (_is_ride_code, ride_code),
-    (alipay_code.recognises, alipay_code),
-    (union_code.recognises, union_code),
-    (cpm.recognises, cpm),
-)
+from validator.media.result import Result
 
 
 def recognise(code):
-    """The medium module that a code of one byte or more belongs to, or None."""
-    for recognises, module in _MEDIA:
-        if recognises(code):
-            return module
+    """The medium module that a code of one byte or more belongs to, or None.
+
+    Modules are loaded when they are asked for: a validator sees codes of two kinds, or none.
+    """
+    first = code[0]
+    if first >= 0x80:
+        from validator.media import ride_code
+
+        return ride_code
+    if first == 0x02 or first == 0x54:
+        from validator.media import alipay_code
+
+        return alipay_code if alipay_code.recognises(code) else None
+    if first == 0x41:
+        from validator.media import union_code
+
+        return union_code if union_code.recognises(code) else None
+    if first == 0x68 or 0x30 <= first <= 0x39:
+        from validator.media import cpm
+
+        return cpm if cpm.recognises(code) else None
     return None
 
 
-def run(code, clock, phases):
+def run(code, clock, phases, rules=None, amount=0):
     """Result for the bytes that a scan engine delivered. Never raises.
 
-    Books what it takes under the phase "read". No medium is verified yet: a code that is in order
-    is declined as "unverified", one that breaks its format's rules as "malformed" with the name of
-    the field in `detail["why"]`, and anything else as "unsupported".
+    Without `rules` (see `validator.media.code_rules`) nothing is verified: a code that is in order
+    is declined as "unverified". With them it is a `code_decision.CodeResult`, accepted if all is
+    right; call its `settled` once its record is durable. `amount` is the fare in fen, or a
+    function from passenger type to fare. A code that breaks its format's rules is "malformed",
+    with the name of the field in `detail["why"]`, and any other "unsupported".
     """
     medium = "unknown_code"
+    name = None
     try:
+        if rules is not None:
+            from validator.media import code_decision
+
+            name = sha256(code).digest()
+            before = rules["seen"].again(name, clock)
+            if before:
+                phases.mark("read")
+                return code_decision.repeated(before)
         module = recognise(code) if code else None
         if module is not None:
             medium = module.MEDIUM
-            result = module.run(code)
+            if rules is None:
+                result = module.run(code)
+            else:
+                result = code_decision.ride(module, code, name, clock, phases, rules, amount)
         elif code:
             detail = {"length": len(code), "kind": "text" if _is_text(code) else "binary"}
             if code[:2] == b"TX":
@@ -53,10 +73,16 @@ def run(code, clock, phases):
     except ValueError as e:
         why = e.args[0] if e.args else ""
         result = Result(medium, "declined", "malformed", detail={"why": why})
+    except MemoryError:
+        if name:
+            code_decision.make_room()
+        result = Result(medium, "declined", "out_of_service", detail={"why": "memory"})
     except Exception as e:  # whatever it is, the next rider must be served
         why = type(e).__name__
         result = Result(medium, "declined", "malformed", detail={"why": why})
     phases.mark("read")
+    if name and result.outcome == "declined":
+        rules["seen"].note(name, clock, result)
     return result
 
 

@@ -1,7 +1,8 @@
 """Consumer-presented payment codes: EMVCo / UnionPay QR codes (BER-TLV) and numeric ones.
 
-Both can be checked only by whoever issued them: online, or under an operator's rule that carries
-the risk of the first ride. Here they are recognised and read, never accepted.
+Both can be checked only by whoever issued them. Until the link asks somebody online, a code with a
+card number rides under an operator's rule that carries the risk of the first ride, and any other
+does not.
 
 EMV QRCPS, consumer-presented mode: Base64 of 85 "CPV01", then one or more application templates
 61 {4F AID, 57 track 2 or 5A PAN, 63 {…}}. A numeric code is a token for one payment: none of it is
@@ -9,7 +10,7 @@ kept.
 """
 
 from ..emv import tlv
-from .result import Result, mask
+from .result import Refused, Result, mask
 from .union_code import unbase64
 
 MEDIUM = "cpm"
@@ -43,6 +44,36 @@ def run(code):
     )
 
 
+def verified(code, rules, month):
+    """(Result, the cryptogram or b""): there is nothing here that could be verified."""
+    result = run(code)
+    if "aid" not in result.detail:
+        return result, b""
+    return result, parse(unbase64(code))["cryptogram"]
+
+
+def allow(result, cryptogram, rules, month, amount):
+    """Refused unless the operator carries the risk of this ride.
+
+    A numeric code is good for one payment within a minute, and a code without a cryptogram for
+    none: nobody could collect later. `month` "YYMM", or None if nobody knows.
+    """
+    detail = result.detail
+    if not rules["risk"] or result.token_source is None:
+        raise Refused("needs_online", "")
+    if month and result.expiry and result.expiry < month:
+        raise Refused("expired", "card")
+    if not cryptogram:
+        raise Refused("needs_online", "cryptogram")
+    if amount > rules["cap"]:
+        raise Refused("needs_online", "cap")
+    if rules["aids"] is not None:
+        aid = bytes.fromhex(detail["aid"])
+        if not [True for known in rules["aids"] if aid[: len(known)] == known]:
+            raise Refused("needs_online", "application")
+    detail["risk"] = "first_ride"
+
+
 def scheme(code):
     """Whose numeric payment code it is: "unionpay", "wechat", "alipay", or "" for none."""
     size = len(code)
@@ -62,9 +93,10 @@ def scheme(code):
 
 
 def parse(data):
-    """Fields of the first application in decoded TLV: aid hex, pan digits, expiry "YYMM".
+    """Fields of the first application in decoded TLV: aid hex, pan digits, expiry "YYMM",
+    cryptogram (9F26) bytes.
 
-    pan and expiry are "" where the code has none. Raises ValueError(field).
+    What the code does not have is empty. Raises ValueError(field).
     """
     try:
         objects = tlv.parse(data)
@@ -88,7 +120,12 @@ def parse(data):
     elif 0x5A in fields:
         pan = bytes(fields[0x5A]).hex().rstrip("f")
         _check_pan(pan)
+    try:
+        cryptogram = tlv.find(templates[0], 0x63, 0x9F26)
+    except tlv.TlvError:
+        raise ValueError("application")
     return {
+        "cryptogram": cryptogram or b"",
         "aid": bytes(aid).hex().upper(),
         "pan": pan,
         "expiry": expiry,

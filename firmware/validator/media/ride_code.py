@@ -1,11 +1,11 @@
 """MoT interoperable ride code (JT/T 1179): structure, and what it says about itself.
 
-Nothing is verified here. `parse` gives the slices that a verification needs and the ranges that
-they sign: the issuer's signature covers `code[3:198 + n]`, the user's `code[0:267 + n]`, the
-certificate's its own bytes 6 to 53, where n is the length of the custom field.
+`parse` gives the fields as slices, and the ranges that are signed: the issuer's signature covers
+`code[3:198 + n]`, the user's `code[0:267 + n]`, the certificate's its own bytes 6 to 53, where n
+is the length of the custom field. code_chain.py verifies them.
 """
 
-from .result import Result, mask
+from .result import Refused, Result, mask
 
 MEDIUM = "ride_code"
 
@@ -15,6 +15,9 @@ MAX_CUSTOM = 32
 _CERT = 3
 _CERT_END = 120
 _CUSTOM = 198
+
+# Card account types with a fare of their own; 00 and 01 are ordinary ones.
+_TYPES = {2: "student", 3: "elderly", 4: "test", 5: "military"}
 
 
 def run(code):
@@ -42,6 +45,47 @@ def run(code):
     )
 
 
+def verified(code, rules, month):
+    """(Result, the bytes that make it this code and no other) once all three signatures are right.
+
+    `month` "YYMM" or None. Raises Refused with the name of the signature, or ValueError(field).
+    Only length and version are looked at before: whatever else was changed, a signature says so.
+    """
+    n = layout(code)
+    if code[8] not in rules["roots"]:
+        raise Refused("unknown_issuer", "certificate")
+    from . import code_chain
+
+    code_chain.verify(code, n, rules, month)
+    result = run(code)
+    kind = _TYPES.get(code[154])
+    if kind:
+        result.detail["type"] = kind
+    # All but the user's signature, which its holder can make again, and its free format byte.
+    return result, memoryview(code)[: 267 + n]
+
+
+def names(code):
+    """What the log needs of a code whose signatures are not right: who was to have signed it."""
+    return {
+        "root": code[8],
+        "issuer": bytes(code[146:150]).hex(),
+        "platform": bytes(code[150:154]).hex(),
+    }
+
+
+def allow(code, detail, rules):
+    """Refused unless the operator takes this issuer's codes from this platform."""
+    accepted = rules["accepted"]
+    issuer = detail["issuer"]
+    holder = accepted.get(issuer + detail["platform"], accepted.get(issuer))
+    if holder is None:
+        raise Refused("unknown_issuer", "not accepted")
+    if bytes(code[10:14]).hex() != holder:
+        # An institution with a certificate must not sign in another one's name.
+        raise Refused("unknown_issuer", "certificate is another's")
+
+
 def parse(code):
     """Fields of a code of 332 to 364 bytes as a dict.
 
@@ -49,16 +93,7 @@ def parse(code):
     else slices of `code` without a copy. Raises ValueError(name of the field that breaks a rule).
     The signatures' format byte (0x15, seen: 0x21) is none of it, neither are unknown card types.
     """
-    size = len(code)
-    if not MIN_LENGTH <= size <= MIN_LENGTH + MAX_CUSTOM:
-        raise ValueError("length")
-    if code[0] < 0x80:
-        raise ValueError("version")
-    if (code[1] << 8 | code[2]) != size - 3:
-        raise ValueError("data_length")
-    n = code[197]
-    if size != MIN_LENGTH + n:
-        raise ValueError("custom_length")
+    n = layout(code)
     view = memoryview(code)
     if code[158] not in (2, 3):
         raise ValueError("user_key")
@@ -81,6 +116,21 @@ def parse(code):
         "issuer_signed": view[3 : _CUSTOM + n],
         "user_signed": view[0 : 267 + n],
     }
+
+
+def layout(code):
+    """Length of the custom field, on which all offsets depend. Raises ValueError(field)."""
+    size = len(code)
+    if not MIN_LENGTH <= size <= MIN_LENGTH + MAX_CUSTOM:
+        raise ValueError("length")
+    if code[0] < 0x80:
+        raise ValueError("version")
+    if (code[1] << 8 | code[2]) != size - 3:
+        raise ValueError("data_length")
+    n = code[197]
+    if size != MIN_LENGTH + n:
+        raise ValueError("custom_length")
+    return n
 
 
 def parse_certificate(cert):

@@ -1,14 +1,15 @@
-"""UnionPay industry ride code: structure only; nothing is verified.
+"""UnionPay industry ride code.
 
 The QR holds Base64 text. Decoded: version 02, type 11, certificate index 2, app id 8, app
 institution 4, validity s 2, industry scope 2, QR id 8, generation time 4, user id 8, custom length
-1, custom n, signature 65 (format byte, r, s) over bytes 4 to length − 65. There is no card number
-in it: the user id stands for the rider.
+1, custom n, signature 65 (format byte, r, s) over bytes 4 to length − 65: SM2 with the key of the
+certificate index. The rider signs nothing, so that QR id and user id stand for the code. There is
+no card number in it: the user id stands for the rider.
 """
 
 from binascii import a2b_base64, hexlify
 
-from .result import Result
+from .result import Refused, Result
 from .ride_code import year_month
 
 MEDIUM = "union_code"
@@ -24,7 +25,36 @@ def recognises(code):
 
 def run(code):
     """Result of Base64 text. Raises ValueError(field) if malformed."""
-    c = parse(unbase64(code))
+    return _result(parse(unbase64(code)))
+
+
+def verified(code, rules, month):
+    """(Result, the bytes that make it this code and no other) once its signature is right.
+
+    Raises Refused, or ValueError(field).
+    """
+    data = unbase64(code)
+    c = parse(data)
+    key = rules["union_keys"].get(c["certificate"])
+    if key is None:
+        raise Refused("unknown_issuer", "issuer")
+    from validator.crypto import sm2
+
+    if not sm2.verify(key, c["signed"], c["signature"][1:]):
+        raise Refused("bad_signature", "issuer")
+    return _result(c), data[4:16] + data[20:28] + data[32:40]
+
+
+def names(code):
+    """What the log needs of a code whose signature is not right: who was to have signed it."""
+    return {"certificate": parse(unbase64(code))["certificate"]}
+
+
+def allow(code, detail, rules):
+    """Whoever's key is configured is accepted."""
+
+
+def _result(c):
     return Result(
         MEDIUM,
         "declined",
