@@ -21,7 +21,7 @@ class Ui:
         self.records_then = []
         self._journal = journal
 
-    def result(self, r):
+    def result(self, r, fare=None, balance=None):
         self.shown.append((r.outcome, r.reason))
         if self._journal:
             self.records_then.append(self._journal.next_seq)

@@ -96,5 +96,12 @@ def run(app, params):
     if params["what"] == "hash":
         return calls.hash(params)
     if params["what"] == "signature":
-        return calls.signature(params)
+        try:
+            return calls.signature(params)
+        finally:
+            from validator.crypto.curves import CURVES
+
+            for name in CURVES:
+                CURVES[name].release()  # a validator seldom has need of all four
+            gc.collect()
     raise RpcError(REFUSED, "what: hash or signature")

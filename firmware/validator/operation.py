@@ -5,6 +5,8 @@ refuse is refused before it is switched to. Media are imported when they are ask
 validator without keys does not carry the kernels.
 """
 
+import sys
+
 from validator.media.reasons import MEDIA
 from validator.store import record
 
@@ -16,22 +18,28 @@ _MAX_FARE = 100000  # fen: no ride of a bus or taxi costs more, a mistyped fare 
 _MAX_NAME = 32
 
 
-def _cards(section, **more):
-    from validator.media import rules
+def _load(name, section, more):
+    """What the module `name` of the media makes of a section; it is forgotten again, 3 to 5 KB."""
+    try:
+        module = __import__("validator.media." + name, None, None, ("load",))
+        return module.load(section, **more)
+    finally:
+        sys.modules.pop("validator.media." + name, None)
+        media = sys.modules.get("validator.media")
+        if hasattr(media, name):
+            delattr(media, name)
 
-    return rules.load(section, **more)
+
+def _cards(section, **more):
+    return _load("rules", section, more)
 
 
 def _codes(section, **more):
-    from validator.media import code_rules
-
-    return code_rules.load(section, **more)
+    return _load("code_rules", section, more)
 
 
 def _purse(section, **more):
-    from validator.media import purse_rules
-
-    return purse_rules.load(section, **more)
+    return _load("purse_rules", section, more)
 
 
 class OperationError(ValueError):
@@ -142,3 +150,7 @@ class Operation:
         """Idle work: what a tap would otherwise have to wait for."""
         if self.cards and self.cards["seal"]:
             self.cards["seal"].prepare()
+        if self.codes:
+            from validator.media import code_decision
+
+            code_decision.prepare(self.codes)

@@ -89,7 +89,9 @@ class Taps:
                     return self._shown_again(result)
             else:
                 result = codes.run(data, self._clock, self._phases)
-            return self._finish(result, CODE_SCOPE, detect_us, before)
+            # A payment code holds a card number, which is one rider with the card.
+            scope = CARD_SCOPE if result.medium == "cpm" else CODE_SCOPE
+            return self._finish(result, scope, detect_us, before)
 
     def _room(self):
         return not self.closed and self._journal is not None and self._journal.has_room()
@@ -106,10 +108,8 @@ class Taps:
         return summary
 
     def _shown_again(self, result):
-        """The same code under the same engine: the rider sees the outcome once more, and nothing
-        else happens."""
-        outcome, reason = result.again
-        self._ui.result(Result(result.medium, outcome, reason))
+        """The same code, still under the engine: nothing happens. To show the outcome once more
+        would let in whoever takes the phone over."""
         summary = _summary(result, None, self._phases, b"")
         self._on_done(summary)
         return summary
@@ -143,7 +143,7 @@ class Taps:
             if result.settled:
                 result.settled()  # limits and the same-card window count what is durable only
         phases.mark("commit")
-        self._ui.result(result)
+        self._ui.result(result, result.fare, result.balance)
         phases.mark("signal")
         self.count += 1
         if seq is not None:

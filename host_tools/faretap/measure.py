@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from faretap import measure_media
 from faretap.errors import FaretapError
 from faretap.link import Refused
+from faretap.measure_crypto import crypto
 from faretap.measure_reader import reader
 from faretap.present import moment, scan, tap
 from faretap.session import Session
@@ -146,9 +148,15 @@ def _phases(summaries: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def everything(
-    session: Session, *, count: int = 10, bauds: tuple[int, ...] = (), say: Say = lambda text: None
+    session: Session,
+    *,
+    count: int = 10,
+    bauds: tuple[int, ...] = (),
+    configure: bool = False,
+    say: Say = lambda text: None,
 ) -> dict[str, Any]:
-    """All measurements. `bauds` are rates to try beside the one at which the link stands."""
+    """All measurements. `bauds` are rates to try beside the one at which the link stands;
+    `configure` claims the validator for the test operator first, so that riders are accepted."""
     info = session.await_running()
     report: dict[str, Any] = {
         "port": session.port,
@@ -174,6 +182,13 @@ def everything(
             "from_validator": from_validator(session),
         }
     session.link.set_baud(first)
+    if configure:
+        say("the bench configuration")
+        measure_media.provision(session)
+    if session.await_running()["life_cycle"] == "bench":
+        report["own"] = measure_media.everything(session, count, say)
+    say("cryptography")
+    report["crypto"] = crypto(session)
     report["taps"] = {}
     for via in ("wire", "link") if session.bench else ("link",):
         report["taps"][via] = taps(session, via, count, say)

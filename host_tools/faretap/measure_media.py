@@ -8,7 +8,7 @@ from typing import Any
 
 from faretap.config import samples
 from faretap.errors import FaretapError
-from faretap.present import scan, tap
+from faretap.present import moment, scan, tap
 from faretap.session import Session
 from faretap.sim import codes
 from faretap.sim.cards import scheme
@@ -22,7 +22,7 @@ def provision(session: Session) -> None:
     cards = scheme.configuration()
     cards["limits"]["window_s"] = 0
     session.forget_notifications()
-    samples.provision(session.link, cards=cards)
+    samples.provision(session.link, cards=cards, codes=codes.configuration())
     if session.wait_for("hello", 30.0) is None:
         raise FaretapError(
             "The validator did not come back with the bench configuration.",
@@ -39,6 +39,15 @@ def restart(session: Session) -> None:
     if session.wait_for("hello", 30.0) is None:
         raise FaretapError("The validator did not come back after a reset.")
     session.await_running(10.0)
+
+
+def everything(session: Session, count: int, say: Say) -> dict[str, Any]:
+    """{medium: {"cold", "cached"}} of those that the configuration accepts."""
+    session.tell_time()
+    return {
+        "quickpass": quickpass(session, count, say),
+        "mot": ride_codes(session, count, say),
+    }
 
 
 def quickpass(session: Session, count: int, say: Say) -> dict[str, Any]:
@@ -64,17 +73,17 @@ def ride_codes(session: Session, count: int, say: Say) -> dict[str, Any]:
     cached: list[dict[str, Any]] = []
     for _ in range(min(count, 3)):
         restart(session)
-        cold.append(scan(session, codes.make("mot", account=_account(len(cold))), via="link"))
+        cold.append(scan(session, _code(session, len(cold)), via="link"))
     session.link.call("bench.weigh", {"on": True})
     for i in range(count):
-        cached.append(scan(session, codes.make("mot", account=_account(100 + i)), via="link"))
+        cached.append(scan(session, _code(session, 100 + i), via="link"))
     session.link.call("bench.weigh", {"on": False})
     return {"cold": _own(cold), "cached": _own(cached)}
 
 
-def _account(i: int) -> str:
-    # Another rider each time: one is not let in twice by the same code.
-    return f"{i:016d}"
+def _code(session: Session, number: int) -> bytes:
+    # Another account each time: a code is good for one ride.
+    return codes.make("mot", at=moment(session), account=f"{number:016d}")
 
 
 def _own(summaries: list[dict[str, Any]]) -> dict[str, Any]:

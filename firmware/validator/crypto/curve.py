@@ -156,15 +156,18 @@ class Curve:
         if self._field is None:
             self._write_code()
             if not _work:
-                _work.append(bytearray(2 * _PARTS * STRIDE))
-                _work.append(bytearray(_PROGRAM))
+                _work.extend((bytearray(2 * _PARTS * STRIDE), bytearray(_PROGRAM)))
             f = self.machine(self.p, SIZE)
             f.put(ONE, 1)
             f.put(A, self.a)
             f.put(B, self.b)
             f.run(line((MUL, ONE, ONE, RR), (MUL, A, A, RR), (MUL, B, B, RR), (END,)))
             self._field = f
-            f.load(G_TABLE, self.table_of(self.g[0], self.g[1]))
+            try:
+                f.load(G_TABLE, self.table_of(self.g[0], self.g[1]))
+            except MemoryError:
+                self._field = None  # without the table it would say no to everybody
+                raise
         return self._field
 
     def _write_code(self):

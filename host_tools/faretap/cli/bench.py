@@ -19,11 +19,24 @@ def bench(
     baud: Annotated[
         list[int] | None, typer.Option(help="Also measure the link at this rate; repeatable.")
     ] = None,
+    test_operator: Annotated[
+        bool,
+        typer.Option(
+            help="Claim the validator for the TEST operator first, whose configuration accepts "
+            "simulated riders; a new virtual validator is claimed anyway."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Measure link, boot and tap phases, with the firmware's own clock."""
+    """Measure link, boot, taps and cryptography, with the firmware's own clock."""
     with connect(port) as validator:
-        report = everything(validator, count=count, bauds=tuple(baud or ()), say=say)
+        report = everything(
+            validator,
+            count=count,
+            bauds=tuple(baud or ()),
+            configure=test_operator or port == "virtual",
+            say=say,
+        )
     if json:
         print_json(report)
     else:
@@ -68,7 +81,46 @@ def _tables(report: dict[str, Any]) -> list[Table]:
             taps.add_row(f"{name} ({via})", *values)
     if "reader" in report:
         _reader_rows(first, report["reader"])
-    return [first, taps]
+    return [first, *_own(report), _crypto(report["crypto"]), taps]
+
+
+def _own(report: dict[str, Any]) -> list[Table]:
+    if "own" not in report:
+        return []
+    table = Table(title="The validator's own share of a tap, p50", title_justify="left")
+    for column in ("medium", "own ms", "verify ms", "exchanges", "heap bytes", "outcome"):
+        table.add_column(column, justify="left" if column in ("medium", "outcome") else "right")
+    for name, kinds in report["own"].items():
+        for kind, row in kinds.items():
+            table.add_row(
+                f"{name}, {kind}",
+                f"{row['own_ms']:.2f}",
+                f"{row['verify_ms']:.2f}",
+                f"{row['exchanges']:g}",
+                f"{row['allocated']:,}" if "allocated" in row else "",
+                ", ".join(row["outcomes"]),
+            )
+    return [table]
+
+
+def _crypto(figures: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"One verification, ms (SM3 {figures['sm3_kb_s']:,.0f} KB/s, "
+        f"SHA-256 {figures['sha256_kb_s']:,.0f} KB/s)",
+        title_justify="left",
+    )
+    for column in ("curve", "unknown key", "key with table", "textbook", "faster", "heap bytes"):
+        table.add_column(column, justify="left" if column == "curve" else "right")
+    for name, row in figures["signatures"].items():
+        table.add_row(
+            name,
+            f"{row['unknown_ms']:.2f}",
+            f"{row['table_ms']:.2f}",
+            f"{row['textbook_ms']:.2f}",
+            f"{row['faster']:.1f} x",
+            f"{row['allocated']:,}",
+        )
+    return table
 
 
 def _reader_rows(table: Table, figures: dict[str, Any]) -> None:
