@@ -26,6 +26,7 @@ from validator.ui.wiring import build as build_ui
 _SCAN_CHECK_MS = 20000  # silence after which the engine is asked whether it is still there
 _SCAN_RETRY_MS = 5000
 _IDLE_MS = 250
+_PSAM_EVERY = 120  # idle rounds: a PSAM that failed is tried again
 _COLLECT_EVERY = 8  # idle rounds without a tap: the poller makes some garbage too
 
 
@@ -231,8 +232,9 @@ class App:
                 self.log.error("journal", "cannot be read back: %r" % e)
             if operation.purse:
                 from validator import sam
+                from validator.sam import wiring
 
-                await sam.start(operation.purse, self.board.psam_slots(self.clock), self.log)
+                await sam.start(operation.purse, wiring.build(self.board, self.clock), self.log)
         serves = self.journal is not None and not self.fault
         self.ui.ready() if serves else self.ui.out_of_service()
         self._open.set()
@@ -283,7 +285,7 @@ class App:
 
     async def _housekeeping(self):
         """Idle work, never during a tap: flash erased ahead of the next record, garbage."""
-        idle = 0
+        idle = rounds = 0
         taps = self.taps.count
         while True:
             await self.clock.sleep_ms(_IDLE_MS)
@@ -294,8 +296,14 @@ class App:
                     self.journal.prepare()
                 except (JournalError, OSError) as e:
                     self.log.error("journal", "erasing ahead failed: %r" % e)
-            if self.operation:
-                self.operation.prepare()
+            operation = self.operation
+            if operation:
+                operation.prepare()
+                rounds += 1
+                if operation.purse and rounds % _PSAM_EVERY == 0:
+                    from validator import sam
+
+                    await sam.check(operation.purse, self.log)
             idle += 1
             if taps != self.taps.count or idle >= _COLLECT_EVERY:
                 idle = 0

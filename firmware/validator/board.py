@@ -82,11 +82,12 @@ class Board:
 
     def claim(self):
         """Install the UARTs' drivers while there is memory for them outside MicroPython's heap."""
-        for device in ("reader", "scanner"):
-            self.serial(device)
+        for device in self.devices:
+            if device in ("reader", "scanner") or device.startswith("psam"):
+                self.serial(device)
 
     def serial(self, device):
-        """The UART of "reader" or "scanner", as `hal.Serial`; None if it is not on a UART."""
+        """The UART of "reader", "scanner" or "psam0" …, as `hal.Serial`; None if it is not on a UART."""
         if device not in self._serials:
             self._serials[device] = self._make_serial(device)
         return self._serials[device]
@@ -103,12 +104,10 @@ class Board:
             # A whole extended PN532 frame, or a ride code, fits while the task is elsewhere.
             rxbuf=1024,
             txbuf=512,
+            parity=d.get("parity"),
+            stop=d.get("stop", 1),
         )
         return Serial(uart, self._clock)
-
-    def psam_slots(self, clock):
-        """{number: slot} of the PSAMs that the board has; see `validator.sam.t0`."""
-        return {}
 
     def output(self, number, active_high=True):
         """An output pin that is off."""

@@ -26,8 +26,10 @@ class Clock:
         """Signed difference of two tick readings of the same unit."""
         return time.ticks_diff(later, earlier)
 
-    async def sleep_ms(self, ms):
-        await asyncio.sleep_ms(ms)
+    def sleep_ms(self, ms):
+        """To be awaited at once. No coroutine: a tap waits some thousand times, and each would
+        leave garbage behind."""
+        return asyncio.sleep_ms(ms)
 
     def unix(self):
         """Seconds since 1970-01-01 UTC. Means something only if `trusted`."""
@@ -57,6 +59,7 @@ class Serial:
     def __init__(self, uart, clock):
         self._uart = uart
         self._clock = clock
+        self._scratch = bytearray(64)  # what nobody wants goes there
 
     def any(self):
         """Number of bytes that can be read without waiting (at least 1 if there are some)."""
@@ -68,12 +71,14 @@ class Serial:
     def set_baud(self, baud):
         self._uart.init(baudrate=baud)
 
+    def set_parity(self, odd):
+        self._uart.init(parity=1 if odd else 0)
+
     def drain(self):
         """Throw away what was received and not read (Q05: a late answer is not the next one)."""
-        scratch = bytearray(64)
         n = 0
         while self._uart.any() and n < 1024:
-            n += self._uart.readinto(scratch) or 0
+            n += self._uart.readinto(self._scratch) or 0
         return n
 
     async def readinto(self, buf, timeout_ms, spin_ms=4):

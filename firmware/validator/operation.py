@@ -123,11 +123,14 @@ class Operation:
         """What riders did before the power went, out of the newest records. To be awaited before
         the first rider is served: some 0.5 ms a record on an ESP32."""
         count = 0
-        for _, body, _, _, _ in journal.read(max(1, journal.next_seq - _RECALL)):
+        torn = self.purse["torn"] if self.purse else None
+        for seq, body, _, _, _ in journal.read(max(1, journal.next_seq - _RECALL)):
             count += 1
             if not count & 15:
                 await sleep_ms(0)  # the link goes on
             medium = body[10]
+            if torn is not None:  # an empty one is false
+                torn.recall(seq, body)
             if body[11] or medium not in _RIDES:
                 continue  # not accepted, or a purse, which knows by itself
             try:
@@ -143,8 +146,6 @@ class Operation:
                 rules["riders"].note(
                     fields["token"], fields["time"], fields["fare"], rules["cumulative_s"]
                 )
-        if self.purse:
-            self.purse["torn"].rebuild(journal)
 
     def prepare(self):
         """Idle work: what a tap would otherwise have to wait for."""

@@ -16,7 +16,7 @@ from validator.store.journal import JournalError
 from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
 
 # What of a result's detail goes into its record: why, in the words of the medium.
-_KEPT = ("what", "why", "signature", "risk", "debited", "of", "void", "unknown")
+_KEPT = ("what why signature risk debited of void unknown state unfinished trip").split()
 
 
 class Taps:
@@ -30,6 +30,7 @@ class Taps:
         self._tokens = Tokens(state.token_key)
         self._operation = None
         self._config = 0
+        self._psam_us = 0
         self._ui = ui
         self._log = log
         self._on_done = on_done
@@ -52,6 +53,14 @@ class Taps:
         self._config = version
         cards.choose(bool(operation.cards), bool(operation.purse))
 
+    def _psams(self):
+        """µs that PSAMs took so far; two applications of one chip count it twice alike."""
+        us = 0
+        if self._operation and self._operation.purse:
+            for psam in self._operation.purse["psams"]:
+                us = max(us, psam.away_us)
+        return us
+
     def _terminal(self):
         clock = self._clock
         operation = self._operation
@@ -71,6 +80,7 @@ class Taps:
             if not self._room():
                 return self._turn_away()
             before = gc.mem_alloc() if self.weigh else 0
+            self._psam_us = self._psams()
             result = await cards.run(card, self._clock, phases, terminal_data=self._terminal())
             return self._finish(result, CARD_SCOPE, detect_us, before, card)
 
@@ -94,7 +104,8 @@ class Taps:
             return self._finish(result, scope, detect_us, before)
 
     def _room(self):
-        return not self.closed and self._journal is not None and self._journal.has_room()
+        # A purse leaves two records: one before its debit, one after.
+        return not self.closed and self._journal is not None and self._journal.has_room(2)
 
     def _turn_away(self):
         # Before the medium is touched: nothing was taken, so nothing needs a record.
@@ -131,7 +142,7 @@ class Taps:
             result.token_source = None
         operation = self._operation
         if result.outcome == "accepted" and result.fare is None:
-            result.fare = result.detail.get("fare", operation.flat)
+            result.fare = operation.flat
         phases.mark("decide")
         seq = None
         try:
@@ -158,7 +169,13 @@ class Taps:
         own = -away
         for name in PHASES[1:]:
             own += phases.us(name)
-        summary["us"] = {"own": own, "card": away, "verify": phases.us("verify")}
+        psam = self._psams() - self._psam_us if card else 0
+        summary["us"] = {
+            "own": own - psam,
+            "card": away,
+            "psam": psam,
+            "verify": phases.us("verify") - psam,
+        }
         summary["exchanges"] = getattr(card, "exchanges", 0)
         if before:
             summary["allocated"] = gc.mem_alloc() - before

@@ -201,6 +201,23 @@ class Buzzer(_Strict):
     pin: Pin
 
 
+class Psam(_Strict):
+    """A PSAM's slot: a UART whose TX (open drain) and RX are both on the I/O contact, RST, and a
+    clock from a PWM output. `echo` false: wired so that RX does not hear TX. See docs/tunion.md."""
+
+    uart: int
+    tx: Pin
+    rx: Pin
+    reset: Pin
+    clock: Pin
+    power: Pin | None = None
+    hz: Annotated[int, Field(ge=1_000_000, le=5_000_000)] = 3_571_200
+    baud: int = 9600
+    parity: Literal[0] = 0  # even
+    stop: Literal[2] = 2
+    echo: bool = True
+
+
 class Devices(_Strict):
     """devices.json: which chip hangs on which bus and pins. A part that is absent is null."""
 
@@ -211,10 +228,17 @@ class Devices(_Strict):
     link: Link
     reader: Reader
     scanner: Scanner | None
+    psam0: Psam | None = None
+    psam1: Psam | None = None
     display: Display | None
     lights: Lights
     buzzer: Buzzer
     straps: dict[int, str] = {}  # strap pins in use, each with why the chip still starts
+
+    def psams(self) -> dict[str, Psam]:
+        """The slots that there are: "psam0" …"""
+        slots = {"psam0": self.psam0, "psam1": self.psam1}
+        return {name: slot for name, slot in slots.items() if slot}
 
     def pins(self) -> dict[str, int]:
         """Pin names as in pins.csv -> GPIO number, for every pin of every part."""
@@ -223,6 +247,13 @@ class Devices(_Strict):
             found["SCANNER_TX"] = self.scanner.tx
             found["SCANNER_RX"] = self.scanner.rx
             found["SCANNER_TRIGGER"] = self.scanner.trigger
+        for name, psam in self.psams().items():
+            found[f"{name.upper()}_TX"] = psam.tx
+            found[f"{name.upper()}_RX"] = psam.rx
+            found[f"{name.upper()}_RESET"] = psam.reset
+            found[f"{name.upper()}_CLOCK"] = psam.clock
+            if psam.power is not None:
+                found[f"{name.upper()}_POWER"] = psam.power
         if self.display:
             found["DISPLAY_SDA"] = self.display.sda
             found["DISPLAY_SCL"] = self.display.scl
@@ -233,7 +264,7 @@ class Devices(_Strict):
         return found
 
 
-INPUTS = ("READER_RX", "READER_MISO", "READER_IRQ", "SCANNER_RX")
+INPUTS = ("READER_RX", "READER_MISO", "READER_IRQ", "SCANNER_RX", "PSAM0_RX", "PSAM1_RX")
 
 
 @dataclass(frozen=True)
@@ -375,13 +406,17 @@ def _check_pins(path: Path, devices: Devices) -> None:
     if devices.link.usb == (devices.link.uart is not None):
         raise _wrong(file, "link", devices.link, 'either {"usb": true} or {"uart": 0}')
     taken: dict[int, str] = {0: "MicroPython's console"}
-    for part, uart in (("reader", devices.reader.uart), ("scanner", _uart(devices.scanner))):
+    wired = [("reader", devices.reader.uart), ("scanner", _uart(devices.scanner))]
+    wired += [(name, slot.uart) for name, slot in devices.psams().items()]
+    # A chip has no more than its own; the virtual board has one beside, for a PSAM.
+    uarts = chip.uarts + (devices.arch is not None)
+    for part, uart in wired:
         if uart is None:
             continue
         if uart in taken:
             raise _wrong(file, f"{part}.uart", uart, f"one that {taken[uart]} does not use")
-        if not 0 <= uart < chip.uarts:
-            raise _wrong(file, f"{part}.uart", uart, f"one of the {chip.uarts} of {chip.label}")
+        if not 0 <= uart < uarts:
+            raise _wrong(file, f"{part}.uart", uart, f"one of the {uarts} of {chip.label}")
         taken[uart] = part
     _check_buses(file, chip, devices)
 

@@ -21,8 +21,10 @@ def provision(session: Session) -> None:
     likes. Only for a validator that nobody has claimed, or the test operator has."""
     cards = scheme.configuration()
     cards["limits"]["window_s"] = 0
+    purse = samples.bench_configuration()["purse"]
+    purse["window_s"] = 0
     session.forget_notifications()
-    samples.provision(session.link, cards=cards, codes=codes.configuration())
+    samples.provision(session.link, cards=cards, purse=purse)
     if session.wait_for("hello", 30.0) is None:
         raise FaretapError(
             "The validator did not come back with the bench configuration.",
@@ -47,6 +49,7 @@ def everything(session: Session, count: int, say: Say) -> dict[str, Any]:
     return {
         "quickpass": quickpass(session, count, say),
         "mot": ride_codes(session, count, say),
+        "purse": purses(session, count, say),
     }
 
 
@@ -81,6 +84,15 @@ def ride_codes(session: Session, count: int, say: Say) -> dict[str, Any]:
     return {"cold": _own(cold), "cached": _own(cached)}
 
 
+def purses(session: Session, count: int, say: Say) -> dict[str, Any]:
+    """The same for a purchase from a purse; the PSAM's time stands apart."""
+    say(f"purses: {count} single purchases")
+    session.link.call("bench.weigh", {"on": True})
+    taps = [tap(session, "tunion", via="link") for _ in range(count)]
+    session.link.call("bench.weigh", {"on": False})
+    return {"single": _own(taps)}
+
+
 def _code(session: Session, number: int) -> bytes:
     # Another account each time: a code is good for one ride.
     return codes.make("mot", at=moment(session), account=f"{number:016d}")
@@ -93,6 +105,7 @@ def _own(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     row = {
         "own_ms": ms("own"),
         "verify_ms": ms("verify"),
+        "psam_ms": ms("psam"),
         "exchanges": statistics.median(s["exchanges"] for s in summaries),
         "n": len(summaries),
         "outcomes": sorted({s["outcome"] for s in summaries}),

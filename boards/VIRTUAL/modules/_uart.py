@@ -28,7 +28,8 @@ class UART(io.IOBase):
     _uarts = {}
 
     def __new__(cls, id, *args, **settings):
-        if not 0 <= id <= 2:
+        # A chip has three. This board has one more, for a PSAM beside reader and scan engine.
+        if not 0 <= id <= 3:
             raise ValueError("UART(%d) does not exist" % id)
         self = cls._uarts.get(id)
         if self is None:

@@ -31,15 +31,23 @@ _NO_PRIORITY = 16  # behind 1…15; 0 in a PPSE means none as well
 def choose(verified, purses):
     """Load the media: QuickPass' kernel (`verified`) or the module that only identifies such a
     card, the purchase of purses or theirs. All at once would fill a plain ESP32's heap."""
+    _modules.clear()
     if purses:
         from validator.media import purse
+
+        _modules.append(purse)
     else:
-        from validator.media import tunion as purse
+        from validator.media import tunion
+
+        _modules.append(tunion)
     if verified:
         from validator.media import quickpass
+
+        _modules.append(quickpass)
     else:
-        from validator.media import quickpass_read as quickpass
-    _modules[:] = (purse, quickpass)
+        from validator.media import quickpass_read
+
+        _modules.append(quickpass_read)
     _chosen[:] = (verified, purses)
 
 

@@ -1,18 +1,21 @@
 """T-Union and city-card electronic purse (JT/T 978, PBOC purse): number, validity, type, balance.
 
-Nothing is verified and nothing is debited here: an identified card is declined as "unverified".
+Nothing is verified and nothing is debited here: without an operator's rules and PSAM a card is
+identified, and declined as "unverified". `media/purse.py` has the purchase.
 """
 
 from validator.emv import apdu, tlv
 from validator.media.result import Refused, Result, mask
 
 MEDIUM = "tunion"
-RIDS = (b"\xa0\x00\x00\x06\x32", b"\xa0\x00\x00\x00\x03\x86\x98\x07\x01")
+CITY = b"\xa0\x00\x00\x00\x03\x86\x98\x07\x01"
+RIDS = (b"\xa0\x00\x00\x06\x32", CITY)
 
 _PUBLIC = 0x15  # file: issuer 8, type 1, version 1, number 10, start 4, end 4, custom 2
-_ADMINISTRATION = 0x17  # file: country 4, province 2, city 2, interoperable 2, card type 1, …
 _PUBLIC_LENGTH = 28
-_ADMINISTRATION_LENGTH = 11
+# File: country 4, province 2, city 2, interoperable 2, card type 1, …
+ADMINISTRATION = 0x17
+ADMINISTRATION_LENGTH = 11
 
 
 def handles(aid):
@@ -27,16 +30,12 @@ async def run(card, phases, aid, fci, terminal):
 
     Raises Refused, TlvError and what the reader raises.
     """
-    public = tlv.find(fci, 0x6F, 0xA5, 0x9F0C)
-    if public is None or len(public) < _PUBLIC_LENGTH:
-        public, sw = await apdu.exchange(card, apdu.read_binary(_PUBLIC))
-        if sw != apdu.SW_OK:
-            raise Refused("unsupported", "file 15: %04X" % sw)
-    number, start, end = parse_public(public)
-    detail = {"aid": bytes(aid).hex(), "issuer": bytes(public[:8]).hex(), "start": start}
+    data = await public(card, fci)
+    number, start, end = parse_public(data)
+    detail = {"aid": bytes(aid).hex(), "issuer": bytes(data[:8]).hex(), "start": start}
 
-    administration, sw = await apdu.exchange(card, apdu.read_binary(_ADMINISTRATION))
-    if sw == apdu.SW_OK and len(administration) >= _ADMINISTRATION_LENGTH:
+    administration, sw = await apdu.exchange(card, apdu.read_binary(ADMINISTRATION))
+    if sw == apdu.SW_OK and len(administration) >= ADMINISTRATION_LENGTH:
         detail["city"] = administration[6:8].hex()
         detail["interoperable"] = administration[8:10] != b"\x00\x00"
         detail["card_type"] = administration[10]
@@ -52,6 +51,16 @@ async def run(card, phases, aid, fci, terminal):
         balance=balance,
         detail=detail,
     )
+
+
+async def public(card, fci):
+    """File 15 out of SELECT's answer, or read from the card; Refused if it has none."""
+    data = tlv.find(fci, 0x6F, 0xA5, 0x9F0C)
+    if data is None or len(data) < _PUBLIC_LENGTH:
+        data, sw = await apdu.exchange(card, apdu.read_binary(_PUBLIC))
+        if sw != apdu.SW_OK:
+            raise Refused("unsupported", "file 15: %04X" % sw)
+    return bytes(data)
 
 
 def parse_public(public):

@@ -47,7 +47,7 @@ def check(section, names, parsed):
     life_cycle = section("life_cycle")
     if life_cycle not in ("bench", "service"):
         raise ValueError("life_cycle: %r: bench or service expected" % life_cycle)
-    if life_cycle == "service" and "soft_psam" in (section("purse") or {}):
+    if life_cycle == "service" and (section("purse") or {}).get("soft_psam"):
         raise ValueError("purse.soft_psam: test keys are not for service")
     language = (section("display") or {}).get("language", "zh")
     if language not in ("zh", "en"):

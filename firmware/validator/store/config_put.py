@@ -31,7 +31,11 @@ def claim(configuration, data):
     if configuration.key:
         raise bundle.Refused("foreign", "this validator has an operator already")
     # Where NVS was lost, a validator takes back nobody but the one whose configuration it runs.
-    if configuration.version and configuration.signer != bundle.key_id(key):
+    if (
+        configuration.version
+        and configuration.signer != bundle.key_id(key)
+        and configuration.section("operator_key") != key.hex()
+    ):
         raise bundle.Refused("foreign", "the configuration in force is signed with another key")
     configuration.keep_key(key)
 

@@ -88,7 +88,15 @@ def _own(report: dict[str, Any]) -> list[Table]:
     if "own" not in report:
         return []
     table = Table(title="The validator's own share of a tap, p50", title_justify="left")
-    for column in ("medium", "own ms", "verify ms", "exchanges", "heap bytes", "outcome"):
+    for column in (
+        "medium",
+        "own ms",
+        "verify ms",
+        "PSAM ms",
+        "exchanges",
+        "heap bytes",
+        "outcome",
+    ):
         table.add_column(column, justify="left" if column in ("medium", "outcome") else "right")
     for name, kinds in report["own"].items():
         for kind, row in kinds.items():
@@ -96,6 +104,7 @@ def _own(report: dict[str, Any]) -> list[Table]:
                 f"{name}, {kind}",
                 f"{row['own_ms']:.2f}",
                 f"{row['verify_ms']:.2f}",
+                f"{row['psam_ms']:.2f}",
                 f"{row['exchanges']:g}",
                 f"{row['allocated']:,}" if "allocated" in row else "",
                 ", ".join(row["outcomes"]),

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
@@ -25,9 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from faretap.config.errors import KeyFileError
+from faretap.config.pkcs8 import encrypted_pem
 
 MIN_PASSPHRASE = 8  # characters
-_ROUNDS = 600_000  # of PBKDF2 with SHA-256: about a second a guess on a slow computer
 
 
 def create(path: Path, passphrase: str) -> ec.EllipticCurvePrivateKey:
@@ -38,13 +39,8 @@ def create(path: Path, passphrase: str) -> ec.EllipticCurvePrivateKey:
             f"It must have {MIN_PASSPHRASE} or more.",
         )
     key = ec.generate_private_key(ec.SECP256R1())
-    encryption = (
-        PrivateFormat.PKCS8.encryption_builder()
-        .kdf_rounds(_ROUNDS)
-        .hmac_hash(hashes.SHA256())
-        .build(passphrase.encode())
-    )
-    _write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), 0o600)
+    plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    _write_new(path, encrypted_pem(plain, passphrase.encode()), 0o600)
     _write_new(public_path(path), public_pem(key.public_key()), 0o644)
     return key
 
@@ -76,7 +72,7 @@ def load(path: Path, passphrase: Callable[[], str]) -> ec.EllipticCurvePrivateKe
         raise KeyFileError(f"{path} holds no private key.", "Make one with `faretap keys new`.")
     try:
         key = load_pem_private_key(data, passphrase().encode())
-    except ValueError as e:
+    except (ValueError, TypeError) as e:  # TypeError: an empty passphrase is none
         raise KeyFileError(f"{path} does not open with this passphrase.") from e
     except UnsupportedAlgorithm as e:
         raise KeyFileError(f"{path} is encrypted in a way that is not known here.") from e
@@ -128,3 +124,23 @@ def compressed(key: ec.EllipticCurvePublicKey) -> bytes:
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     """16 hex digits: the id by which validators and bundles know the key."""
     return hashlib.sha256(public_bytes(key)).hexdigest()[:16]
+
+
+def point(data: bytes) -> ec.EllipticCurvePublicKey:
+    """The P-256 key in `data`: x and y, or SEC 1. ValueError if it is none."""
+    if len(data) == 64:
+        data = b"\x04" + data
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), data)
+
+
+def create_token(path: Path) -> None:
+    """A new key for tokens in the new file `path`: 32 hex digits, readable by its owner alone."""
+    _write_new(path, os.urandom(16).hex().encode() + b"\n", 0o600)
+
+
+def load_token(path: Path) -> str:
+    """The key for tokens in `path`, as hex digits."""
+    text = _read(path).decode("ascii", "replace").strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{32}", text):
+        raise KeyFileError(f"{path} holds no token key.", "Make one with `faretap keys token`.")
+    return text

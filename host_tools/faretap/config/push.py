@@ -72,6 +72,11 @@ def push(link: Caller, data: bytes, progress: Progress | None = None) -> dict[st
     where it was.
     """
     bundle = read(data)
+    if not info(link)["operator"]:
+        raise ConfigError(
+            "The validator has no operator yet.",
+            "Claim it with the operator's public key: --claim operator.pem.pub.",
+        )
     begun = _call(link, "config.begin", {"head": bundle.head.hex()})
     at = _offset(begun, bundle)
     again = 0

@@ -14,8 +14,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from faretap.config import bundle, push
-from faretap.sim.cards import scheme
+from faretap.config import bundle, push, source
+from faretap.sim.cards import purse_scheme, scheme
+from faretap.sim.codes import catalogue as codes
 
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -28,20 +29,24 @@ def operator_key() -> ec.EllipticCurvePrivateKey:
 
 
 def bench_configuration(**changes: Any) -> dict[str, Any]:
-    """The configuration as an operator's file says it; `changes` replace whole members."""
+    """The configuration as an operator's file says it; `changes` replace whole members. In service
+    a PSAM in slot 0 takes the place of the one in software."""
+    in_service = changes.get("life_cycle") == "service"
     config: dict[str, Any] = {
         "version": 1,
         "life_cycle": "bench",
         "identity": {"operator": "Faretap Test", "vehicle": "T-0001", "line": "42", "stop": "1"},
-        "fares": {"flat": 200, "types": {"student": 100, "senior": 0}},
+        "fares": {"flat": 200, "types": {"student": 100, "elderly": 0}},
         "cards": scheme.configuration(),
+        "codes": codes.configuration(),
+        "purse": purse_scheme.configuration() if in_service else purse_scheme.soft(),
     }
     return {**config, **changes}
 
 
 def bench_body(**changes: Any) -> dict[str, Any]:
     """The same as the validator gets it."""
-    return {"format": 1, **bench_configuration(**changes)}
+    return source.check(bench_configuration(**changes), "the bench configuration").body()
 
 
 def bench_bundle(**changes: Any) -> bytes:

@@ -155,6 +155,10 @@ class VirtualBoard:
     def event(self, name: str, **what: Any) -> None:
         if name == "pin" and what["pin"] == parts_module.READER_RESET_PIN:
             self._reader_reset(what["level"])
+        elif name == "pin" and what["pin"] == parts_module.PSAM_RESET_PIN:
+            slot = self._parts.get(parts_module.PSAM_UART)
+            if slot is not None and hasattr(slot, "reset"):
+                slot.reset(what["level"])
         for bench in self.benches:
             bench.event(name, **what)
 

@@ -7,6 +7,8 @@ from typing import Any
 from faretap.sim.part import SerialPart
 
 READER_RESET_PIN = 4  # READER_RESET in boards/VIRTUAL/pins.csv
+PSAM_RESET_PIN = 14  # PSAM_RESET
+PSAM_UART = 3
 
 
 class Refused(Exception):
@@ -14,11 +16,14 @@ class Refused(Exception):
 
 
 def default_parts() -> dict[int, SerialPart]:
-    """The reader chip on UART1, the scan engine on UART2; the board's wires do the pacing."""
+    """The reader chip on UART1, the scan engine on UART2, a PSAM on UART3; the board's wires do
+    the pacing."""
     from faretap.sim.chips.gm65 import Gm65
     from faretap.sim.chips.pn532 import Pn532
+    from faretap.sim.chips.psam import Psam
+    from faretap.sim.chips.psam_slot import PsamSlot
 
-    return {1: Pn532(paced=False), 2: Gm65(paced=False)}
+    return {1: Pn532(paced=False), 2: Gm65(paced=False), PSAM_UART: PsamSlot(Psam())}
 
 
 def card(name: str, options: dict[str, Any]) -> Any:

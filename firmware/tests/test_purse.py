@@ -1,0 +1,295 @@
+from fakes import raises
+from purse_bench import AID, CITY_AID, TERMINAL, UNIX, WHEN, Card, Psam, Validator, fen
+from validator.media import purse_torn as torn
+from validator.nfc.reader import CardLost
+from validator.store.journal import JournalFull
+
+
+def outcome(result):
+    return result.outcome, result.reason
+
+
+def test_single_purchase_and_its_bytes():
+    v = Validator()
+    card = Card()
+    result = v.tap(card)
+    assert outcome(result) == ("accepted", "") and result.fare == 200
+    assert card.balance == 4800 and card.debits == 1 and result.balance == 4800
+    assert result.token_source == b"0310482123456789012"
+    assert result.masked == "031048******9012" and result.expiry == "4012"
+    init = "805001020b" + "01" + "000000c8" + TERMINAL.hex() + "0f"
+    assert [c.hex() for c in card.sent[:2]] == ["00b0970000", init]
+    debit = card.sent[2].hex()
+    assert debit[:32] == "805401000f" + "0000ff01" + WHEN.hex() and debit[40:] == "08"
+    assert len(card.sent) == 3  # SELECT apart, and no other
+    # Random, counter, amount, type, moment, key version, algorithm, card, issuer.
+    assert v.psam.asked == [
+        bytes.fromhex("2d5a0001" + "042d" + "000000c8" + "06")
+        + WHEN
+        + b"\1\1"
+        + card.public[12:20]
+        + bytes.fromhex("01042100" + "ffffffff")
+    ]
+
+
+def test_file_15_is_read_only_where_the_fci_lacks_it():
+    card = Card(fci_has_public=False)
+    assert outcome(Validator().tap(card)) == ("accepted", "")
+    assert card.heads() == ["00b0950000", "00b0970000", "805001020b", "805401000f"]
+
+
+def test_record_of_a_purchase():
+    v = Validator()
+    card = Card()
+    v.tap(card)
+    opened, final = v.records()
+    assert (opened["outcome"], opened["reason"]) == ("retry", "card_lost")
+    assert opened["token"] == final["token"] and opened["token"] is not None
+    debit = torn.unpack(opened["evidence"])
+    assert (debit.state, debit.type, debit.counter) == (torn.OPEN, 6, 0x042D)
+    assert (debit.before, debit.amount, debit.terminal) == (5000, 200, TERMINAL)
+    assert (debit.when, debit.serial) == (WHEN, b"\0\0\xff\x01")
+    assert debit.mac1 == card.sent[2][16:20] and debit.tac == bytes(4)
+    assert (final["outcome"], final["fare"]) == ("accepted", 200)
+    made = torn.unpack(final["evidence"])
+    assert (made.state, made.of, made.void) == (torn.PAID, opened["seq"], 0)
+    assert made.tac == card.last[3] and made.mac2 == card.last[2]
+    for fields in (opened, final):
+        # No part of the number, in digits or in BCD.
+        assert b"21234567" not in fields["evidence"]
+        assert bytes.fromhex("21234567") not in fields["evidence"]
+
+
+def test_open_record_is_there_before_debit():
+    v = Validator()
+    card = Card()
+    order = []
+
+    def write(result):
+        order.append(("record", card.counts.get("debit", 0)))
+        return v.write(result)
+
+    v.purchase(card, write=write)
+    assert order == [("record", 0)]
+
+
+def test_no_record_no_debit():
+    v = Validator()
+
+    def full(result):
+        raise JournalFull("full")
+
+    card = Card()
+    result = v.purchase(card, write=full)
+    assert outcome(result) == ("declined", "out_of_service")
+    assert card.debits == 0 and "debit" not in card.counts
+    assert not len(v.rules["torn"]) and result.evidence is None
+
+
+def test_passenger_types():
+    for code, fare in ((0, 200), (1, 200), (2, 100), (3, 0), (4, 200), (9, 200)):
+        card = Card()
+        card.administration = card.administration[:10] + bytes((code,)) + bytes(49)
+        result = Validator().tap(card)
+        # Who rides free is debited nothing: that is how a card shows that it is genuine.
+        assert outcome(result) == ("accepted", "") and result.fare == fare, code
+        assert card.balance == 5000 - fare and card.debits == 1
+    card.administration = card.administration[:10] + b"\x0a" + bytes(49)
+    assert Validator({"types": {"0a": 50}}).tap(card).fare == 50
+
+
+def test_cards_that_may_not_ride():
+    public = Card().public
+
+    def with_public(at, hexa):
+        data = bytes.fromhex(hexa)
+        return Card(public=public[:at] + data + public[at + len(data) :])
+
+    for card, reason in (
+        (with_public(24, "20291231"), "expired"),
+        (with_public(20, "20300102"), "not_yet_valid"),
+        (with_public(9, "00"), "card_refused"),
+        (with_public(24, "20301301"), "malformed"),
+    ):
+        result = Validator().tap(card)
+        assert outcome(result) == ("declined", reason), reason
+        assert card.debits == 0 and len(card.sent) == 0, reason
+    assert outcome(Validator().tap(with_public(24, "20300101"))) == ("accepted", "")
+    assert outcome(Validator().tap(with_public(20, "20300101"))) == ("accepted", "")
+
+
+def test_interoperability():
+    card = Card()
+    card.administration = card.administration[:8] + b"\0\0" + card.administration[10:]
+    assert outcome(Validator().tap(card)) == ("accepted", "")  # of this city
+    result = Validator({"city": "1000"}).tap(card)
+    assert outcome(result) == ("declined", "unsupported") and card.debits == 1
+    assert result.detail["what"] == "not interoperable"
+
+
+def test_file_17_is_needed_except_of_city_cards():
+    result = Validator().tap(Card(statuses={"binary": "6982"}))
+    assert outcome(result) == ("declined", "malformed")
+    v = Validator()
+    v.psam.aids = (CITY_AID,)
+    assert outcome(v.tap(Card(statuses={"binary": "6A82"}, aid=CITY_AID))) == ("accepted", "")
+
+
+def test_deny_list_clock_and_service():
+    card = Card()
+    seen = []
+
+    def deny(token):
+        seen.append(token)
+        return True
+
+    v = Validator(deny=deny, token=lambda source: b"T" + source[-7:])
+    assert outcome(v.tap(card)) == ("declined", "deny_listed")
+    assert seen == [b"T6789012"]
+    v = Validator()
+    v.clock.trusted = False
+    assert outcome(v.tap(card)) == ("declined", "clock_untrusted")
+    assert outcome(Validator(service=True).tap(card)) == ("declined", "out_of_service")
+    assert card.debits == 0
+
+
+class Seal:
+    def seal(self, data):
+        self.data = data
+        return b"sealed"
+
+
+def test_in_service_the_card_is_sealed_for_the_acquirer():
+    seal = Seal()
+    v = Validator(service=True, seal=seal)
+    card = Card()
+    assert outcome(v.tap(card)) == ("accepted", "")
+    opened, final = v.records()
+    assert seal.data == card.public[:20]
+    assert final["evidence"][torn.SIZE :] == b"sealed"
+    assert len(opened["evidence"]) == torn.SIZE
+
+
+def test_balance():
+    card = Card(balance=199)
+    assert outcome(Validator().tap(card)) == ("declined", "insufficient_balance")
+    assert outcome(Validator().tap(Card(balance=200))) == ("accepted", "")
+    # 0.50 yuan, and 10.00 that may be overdrawn.
+    card = Card(balance=50, overdraft=1000)
+    result = Validator().tap(card)
+    assert outcome(result) == ("accepted", "") and result.balance == -150 == card.balance
+    card = Card(balance=50, overdraft=149)
+    assert outcome(Validator().tap(card)) == ("declined", "insufficient_balance")
+
+
+def test_what_cards_say_to_initialize():
+    for word, reason in (
+        ("6985", "card_refused"),
+        ("9303", "card_refused"),
+        ("6A86", "unsupported"),
+        ("9403", "unsupported"),
+        ("6D00", "unsupported"),
+        ("9000", "malformed"),
+        ("00000000009000", "malformed"),
+    ):
+        card = Card(statuses={"init": word})
+        assert outcome(Validator().tap(card)) == ("declined", reason), word
+        assert "debit" not in card.counts
+
+
+def test_card_that_refuses_debit():
+    v = Validator()
+    card = Card(statuses={"debit": "9302"})
+    result = v.tap(card)
+    assert outcome(result) == ("declined", "card_refused")
+    assert result.balance == 5000 and not len(v.rules["torn"])
+    final = torn.unpack(v.records()[1]["evidence"])
+    assert (final.state, final.of) == (torn.REFUSED, 1)
+
+
+def test_wrong_mac2():
+    v = Validator()
+    card = Card(lies=True)
+    result = v.tap(card)
+    assert outcome(result) == ("declined", "bad_signature") and result.detail["debited"]
+    final = torn.unpack(v.records()[1]["evidence"])
+    assert (final.state, final.tac) == (torn.WRONG, card.last[3])
+    assert final.mac2 == b"\xde\xad\xbe\xef"
+    assert not len(v.rules["torn"])
+
+
+def test_psam_that_cannot_check():
+    v = Validator()
+    v.psam.deaf = True
+    assert outcome(v.tap(Card())) == ("accepted", "")
+    final = torn.unpack(v.records()[1]["evidence"])
+    assert final.state == torn.UNCHECKED and final.tac != bytes(4)
+
+
+def test_no_psam():
+    v = Validator()
+    card = Card()
+    v.psam.fault = "silent"
+    result = v.tap(card)
+    assert outcome(result) == ("declined", "out_of_service") and "silent" in result.detail["what"]
+    assert not card.sent
+    v.rules["psams"] = (Psam(aids=(CITY_AID,)),)
+    assert outcome(v.tap(card)) == ("declined", "out_of_service")
+    card.aid = CITY_AID
+    assert outcome(v.tap(card)) == ("accepted", "")
+
+
+def test_psam_that_fails_at_mac1():
+    from validator.sam import PsamError
+
+    v = Validator()
+
+    async def mac1(data):
+        raise PsamError("MAC1 6985")
+
+    v.psam.mac1 = mac1
+    card = Card()
+    result = v.tap(card)
+    assert outcome(result) == ("declined", "out_of_service") and card.debits == 0
+    assert result.detail["what"] == "PSAM: MAC1 6985"
+
+
+def test_same_card_within_the_window():
+    v = Validator()
+    card = Card()
+    v.tap(card)
+    v.later(4)
+    assert outcome(v.tap(card)) == ("declined", "too_soon")
+    assert card.debits == 1
+    other = Card(number="0310482123456789555")
+    assert outcome(v.tap(other)) == ("accepted", "")
+    v.later(2)
+    assert outcome(v.tap(card)) == ("accepted", "")  # pays for a friend
+    for i in range(20):
+        other = Card(number="03104821234567890%02d" % i)
+        assert outcome(v.tap(other)) == ("accepted", "")
+    assert len(v.rules["last"]) <= 8
+
+
+def test_lost_before_debit_raises_and_leaves_nothing():
+    for name in ("binary", "init"):
+        for how in ("before", "after"):
+            v = Validator()
+            card = Card(cuts={name: how})
+            raises(CardLost, v.purchase, card)
+            assert card.debits == 0 and not v.records() and not len(v.rules["torn"])
+
+
+def test_midnight_and_bcd():
+    v = Validator()
+    v.clock.unix_base = UNIX + 57599  # 23:59:59 in Beijing
+    card = Card()
+    v.tap(card)
+    assert card.sent[2][9:16].hex() == "20300101235959"
+
+
+def test_aid_of_a_city_is_a_longer_one():
+    v = Validator()
+    card = Card(aid=AID + bytes(8))
+    assert outcome(v.tap(card)) == ("accepted", "")
+    assert fen(200) in card.sent[1]

@@ -1,0 +1,394 @@
+from fakes import raises
+from purse_bench import WHEN, Card, Validator
+from validator.media import purse_torn as torn
+from validator.nfc.reader import CardLost, ReaderDead
+
+
+def outcome(result):
+    return result.outcome, result.reason
+
+
+def claims(v):
+    """Fen that the records say have left cards, and record numbers of which nobody knows."""
+    total = 0
+    unknown = {}
+    for fields in v.records():
+        debit = torn.unpack(fields["evidence"])
+        if debit is None:
+            continue
+        unknown.pop(debit.of, None)
+        unknown.pop(debit.void, None)
+        if debit.state in (torn.PAID, torn.UNCHECKED, torn.WRONG):
+            total += debit.amount
+        if debit.state == torn.OPEN:
+            unknown[fields["seq"]] = debit.amount
+        elif debit.state == torn.LOST:
+            unknown[debit.of] = debit.amount
+        if fields["outcome"] == "accepted":
+            assert fields["fare"] == debit.amount
+    return total, unknown
+
+
+def torn_at_debit(how, **options):
+    v = Validator()
+    card = Card(cuts={"debit": how}, **options)
+    result = v.tap(card)
+    assert outcome(result) == ("retry", "card_lost") and result.balance is None
+    assert card.debits == (1 if how == "after" else 0)
+    v.later(2)
+    return v, card
+
+
+def test_what_is_known_of_who_never_returns():
+    v, card = torn_at_debit("after")
+    opened, lost = v.records()
+    assert (opened["outcome"], lost["outcome"]) == ("retry", "retry")
+    before = torn.unpack(opened["evidence"])
+    after = torn.unpack(lost["evidence"])
+    assert (before.state, after.state, after.of) == (torn.OPEN, torn.LOST, 1)
+    for debit in (before, after):
+        assert (debit.counter, debit.before, debit.amount) == (0x042D, 5000, 200)
+        assert debit.when == WHEN and debit.mac1 != bytes(4) and debit.tac == bytes(4)
+    assert claims(v) == (0, {1: 200})
+
+
+def test_money_moved_the_same_card_again():
+    v, card = torn_at_debit("after")
+    card.sent.clear()
+    result = v.tap(card)
+    assert outcome(result) == ("accepted", "") and (result.fare, result.balance) == (200, 4800)
+    assert card.debits == 1 and card.balance == 4800
+    # The log's newest line, and the proof: nothing else, and no second debit.
+    assert [c.hex() for c in card.sent] == ["00b201c417", "805a000602042e08"]
+    made = torn.unpack(v.records()[2]["evidence"])
+    assert (made.state, made.of) == (torn.PAID, 1)  # the PSAM still had that session
+    assert (made.mac2, made.tac, made.when) == (card.last[2], card.last[3], WHEN)
+    assert claims(v) == (200, {})
+    assert not len(v.rules["torn"])
+    v.later(10)
+    assert outcome(v.tap(card)) == ("accepted", "") and card.debits == 2
+
+
+def test_money_did_not_move():
+    v, card = torn_at_debit("before")
+    card.sent.clear()
+    result = v.tap(card)
+    assert outcome(result) == ("accepted", "") and result.detail["void"] == 1
+    assert card.debits == 1 and card.balance == 4800
+    assert card.heads() == ["00b201c417", "805001020b", "00b0970000", "805001020b", "805401000f"]
+    states = [torn.unpack(r["evidence"]).state for r in v.records()]
+    assert states == [torn.OPEN, torn.LOST, torn.OPEN, torn.PAID]
+    assert torn.unpack(v.records()[2]["evidence"]).void == 1
+    assert claims(v) == (200, {})
+
+
+def test_with_a_log_that_is_older_one_command_tells_it():
+    v = Validator()
+    card = Card()
+    card.elsewhere(when="20291231080000")
+    card.cuts = {"debit": "before"}
+    v.tap(card)
+    v.later()
+    card.sent.clear()
+    assert outcome(v.tap(card)) == ("accepted", "")
+    assert card.heads() == ["00b201c417", "00b0970000", "805001020b", "805401000f"]
+    assert claims(v) == (200, {})
+
+
+def test_power_cut_in_between():
+    for how, debits in (("after", 1), ("before", 1)):
+        v, card = torn_at_debit(how)
+        v.reboot()
+        assert len(v.rules["torn"]) == 1
+        result = v.tap(card)
+        assert outcome(result) == ("accepted", "") and card.debits == debits
+        assert card.balance == 4800 and claims(v) == (200, {})
+        # The session went with the power: MAC2 is kept unchecked where it is that one's.
+        state = torn.unpack(v.records()[-1]["evidence"]).state
+        assert state == (torn.UNCHECKED if how == "after" else torn.PAID)
+        v.reboot()
+        assert not len(v.rules["torn"])
+
+
+def test_power_cut_before_the_second_record():
+    # The open record alone: DEBIT went out, and then the power.
+    for how in ("before", "after"):
+        v = Validator()
+        card = Card(cuts={"debit": how})
+        v.purchase(card)
+        v.reboot()
+        v.later()
+        assert len(v.rules["torn"]) == 1 and claims(v) == (0, {1: 200})
+        assert outcome(v.tap(card)) == ("accepted", "")
+        assert card.balance == 4800 and claims(v) == (200, {})
+
+
+def test_record_lost_after_a_good_debit():
+    v = Validator()
+    card = Card()
+    assert outcome(v.purchase(card)) == ("accepted", "")  # and never recorded
+    v.later()
+    for reboot in (False, True):
+        if reboot:
+            v.reboot()
+        result = v.purchase(card)
+        assert outcome(result) == ("accepted", "") and result.detail["of"] == 1
+        assert card.debits == 1 and card.balance == 4800
+
+
+def test_other_cards_are_served_meanwhile():
+    v, card = torn_at_debit("after")
+    other = Card(number="0310482123456789999")
+    result = v.tap(other)
+    assert outcome(result) == ("accepted", "") and other.debits == 1
+    assert other.heads() == ["00b0970000", "805001020b", "805401000f"]
+    result = v.tap(card)
+    assert outcome(result) == ("accepted", "") and card.debits == 1
+    made = torn.unpack(v.records()[-1]["evidence"])
+    assert made.state == torn.UNCHECKED and made.tac == card.last[3]
+    assert claims(v) == (400, {})
+
+
+def test_torn_again_and_again():
+    debits = [{"debit": "before"}, {"debit": "before"}, {"debit": "after"}]
+    others = [{name: how} for name in ("record", "prove", "init") for how in ("before", "after")]
+    for cuts in (debits, debits[2:], debits[:2] + others, debits + others, debits[2:] + others):
+        v = Validator()
+        card = Card()
+        for cut in cuts + [{}]:
+            card.cuts = dict(cut)
+            result = v.tap(card)
+            v.later(3)
+            if result != "lost" and result.outcome == "accepted":
+                break
+        assert outcome(result) == ("accepted", "")
+        assert card.debits == 1 and card.balance == 4800, cuts
+        assert claims(v) == (200, {})
+
+
+def test_lost_while_the_proof_is_read():
+    v, card = torn_at_debit("after")
+    for name in ("record", "prove"):
+        for how in ("before", "after"):
+            card.cuts = {name: how}
+            raises(CardLost, v.purchase, card)
+            assert len(v.rules["torn"]) == 1
+    assert outcome(v.tap(card)) == ("accepted", "") and card.debits == 1
+    assert claims(v) == (200, {})
+
+
+def test_cards_count_their_proof_in_two_ways():
+    for lag in (0, 1):
+        v, card = torn_at_debit("after", proof_lag=lag)
+        assert outcome(v.tap(card)) == ("accepted", "")
+        assert torn.unpack(v.records()[-1]["evidence"]).tac == card.last[3]
+
+
+def test_log_counts_in_two_ways():
+    for lag in (0, 1):
+        for how in ("before", "after"):
+            v = Validator()
+            card = Card(log_lag=lag)
+            v.tap(card)
+            v.later(10)
+            card.cuts = {"debit": how}
+            v.tap(card)
+            v.later()
+            assert outcome(v.tap(card)) == ("accepted", "")
+            assert card.debits == 2 and card.balance == 4600
+            assert claims(v) == (400, {})
+
+
+def test_card_without_proof():
+    v, card = torn_at_debit("after", proves=False)
+    assert outcome(v.tap(card)) == ("accepted", "") and card.debits == 1
+    made = torn.unpack(v.records()[-1]["evidence"])
+    assert made.state == torn.UNCHECKED and made.tac == made.mac2 == bytes(4)
+
+
+def test_card_without_a_log():
+    for how in ("before", "after"):
+        v, card = torn_at_debit(how, log_readable=False)
+        assert outcome(v.tap(card)) == ("accepted", "")
+        assert card.debits == 1 and card.balance == 4800 and claims(v) == (200, {})
+
+
+def test_without_a_log_and_used_elsewhere():
+    v, card = torn_at_debit("before", log_readable=False)
+    card.elsewhere(300)
+    card.elsewhere(300)
+    result = v.tap(card)
+    # Nobody can tell any more: a ride of its own, and the first record stays what it is.
+    assert outcome(result) == ("accepted", "") and result.detail["unknown"] == 1
+    assert card.balance == 4200 and claims(v) == (200, {1: 200})
+
+
+def test_another_validator_took_the_same_fare():
+    # Counter and balance are those of our debit; terminal and time are not.
+    v, card = torn_at_debit("before")
+    card.elsewhere(200)
+    card.sent.clear()
+    result = v.tap(card)
+    assert outcome(result) == ("accepted", "") and result.detail["void"] == 1
+    assert card.heads() == ["00b201c417", "00b0970000", "805001020b", "805401000f"]
+    assert card.balance == 4600 and claims(v) == (200, {})
+
+
+def test_torn_here_then_used_elsewhere():
+    v, card = torn_at_debit("after")
+    card.elsewhere(300)
+    v.later(3600)
+    result = v.tap(card)
+    # The torn ride is settled by a record of its own, and this one is paid as well.
+    assert outcome(result) == ("accepted", "")
+    assert card.balance == 5000 - 200 - 300 - 200 and claims(v) == (400, {})
+    states = [torn.unpack(r["evidence"]).state for r in v.records()]
+    assert states == [torn.OPEN, torn.LOST, torn.UNCHECKED, torn.OPEN, torn.PAID]
+    assert torn.unpack(v.records()[2]["evidence"]).of == 1
+
+
+def test_without_a_log_counter_and_balance_must_both_fit():
+    for amounts in ((300,), (100, 100)):
+        v, card = torn_at_debit("before", log_readable=False)
+        for amount in amounts:
+            card.elsewhere(amount)
+        result = v.tap(card)
+        assert outcome(result) == ("accepted", "") and result.detail["unknown"] == 1
+        assert "805401000f" in card.heads()[-1]
+
+
+def test_log_with_nothing_but_a_load():
+    load = bytes.fromhex("0001000000" + "00001388" + "02" + "110000000001" + "20291231080000")
+    v, card = torn_at_debit("before", log=[load])
+    result = v.tap(card)
+    assert outcome(result) == ("accepted", "") and result.detail["void"] == 1
+    assert claims(v) == (200, {})
+
+
+def test_two_cards_torn_one_after_the_other():
+    v, card = torn_at_debit("after")
+    other = Card(number="0310482123456789999", cuts={"debit": "after"})
+    v.tap(other)
+    v.later()
+    # The PSAM's session is the other one's: no word against this card.
+    assert outcome(v.tap(card)) == ("accepted", "")
+    assert torn.unpack(v.records()[-1]["evidence"]).state == torn.UNCHECKED
+    assert outcome(v.tap(other)) == ("accepted", "")
+    assert torn.unpack(v.records()[-1]["evidence"]).state == torn.PAID
+    assert card.debits == other.debits == 1 and claims(v) == (400, {})
+
+
+def test_log_rolled_over():
+    v, card = torn_at_debit("after")
+    for _ in range(10):
+        card.elsewhere(10)
+    result = v.tap(card)
+    assert result.detail["unknown"] == 1 and claims(v) == (200, {1: 200})
+
+
+def test_counter_wraps():
+    for how in ("before", "after"):
+        v = Validator()
+        card = Card(counter=0xFFFE)
+        v.tap(card)
+        v.later(10)
+        card.cuts = {"debit": how}
+        v.tap(card)  # with 0xFFFF
+        v.later()
+        assert outcome(v.tap(card)) == ("accepted", "")
+        assert card.balance == 4600 and claims(v) == (400, {})
+
+
+def test_topped_up_meanwhile():
+    v, card = torn_at_debit("after")
+    card.balance += 10000
+    card.log.insert(
+        0, bytes.fromhex("0003000000" + "00002710" + "02" + "110000000001" + "20300101081000")
+    )
+    result = v.tap(card)
+    # A load is the newest line: no proof is asked for, and the ride is another one.
+    assert outcome(result) == ("accepted", "") and claims(v) == (400, {})
+    assert card.balance == 15000 - 400
+
+
+def test_declined_when_it_comes_back():
+    v, card = torn_at_debit("before")
+    card.balance = 100
+    result = v.tap(card)
+    assert outcome(result) == ("declined", "insufficient_balance")
+    closed = torn.unpack(v.records()[-1]["evidence"])
+    assert (closed.state, closed.void) == (torn.VOID, 1)
+    assert claims(v) == (0, {}) and not len(v.rules["torn"])
+    v.reboot()
+    assert not len(v.rules["torn"])
+
+
+def test_finished_though_it_may_not_ride_any_more():
+    # The clock is gone, the PSAM too: what was paid is still a ride.
+    v, card = torn_at_debit("after")
+    v.psam.fault = "silent"
+    v.clock.trusted = False
+    assert outcome(v.tap(card)) == ("accepted", "") and claims(v) == (200, {})
+
+
+def test_wrong_mac2_in_the_proof():
+    v, card = torn_at_debit("after", lies=True)
+    result = v.tap(card)
+    assert outcome(result) == ("declined", "bad_signature") and result.detail["debited"]
+    made = torn.unpack(v.records()[-1]["evidence"])
+    assert (made.state, made.tac) == (torn.WRONG, card.last[3])
+    assert not len(v.rules["torn"])
+
+
+def test_answers_that_leave_it_open():
+    for word in ("6581", "9000", "00009000", "6F00", "6283", "0000"):
+        v = Validator()
+        card = Card(statuses={"debit": word})
+        result = v.tap(card)
+        assert outcome(result) == ("retry", "card_lost"), word
+        assert len(v.rules["torn"]) == 1
+        card.statuses = {}
+        v.later()
+        assert outcome(v.tap(card)) == ("accepted", "") and card.balance == 4800
+        assert claims(v) == (200, {})
+
+
+def test_reader_that_dies_at_debit():
+    v = Validator()
+    card = Card()
+    answer = card.transceive
+
+    async def transceive(command):
+        reply = await answer(command)
+        if command[1] == 0x54:
+            raise ReaderDead("no_answer")
+        return reply
+
+    card.transceive = transceive
+    assert outcome(v.tap(card)) == ("retry", "card_lost")
+    card.transceive = answer
+    v.later()
+    assert outcome(v.tap(card)) == ("accepted", "") and card.debits == 1
+
+
+def test_memory_is_bounded():
+    v = Validator()
+    cards = []
+    for i in range(torn.Torn.KEEP + 3):
+        card = Card(number="03104821234567890%02d" % i, cuts={"debit": "after"})
+        v.tap(card)
+        cards.append(card)
+    assert len(v.rules["torn"]) == torn.Torn.KEEP
+    v.reboot()
+    assert len(v.rules["torn"]) == torn.Torn.KEEP
+    v.later()
+    for card in cards[3:]:
+        assert outcome(v.tap(card)) == ("accepted", "") and card.debits == 1
+
+
+def test_evidence_that_is_none():
+    assert torn.unpack(None) is None
+    assert torn.unpack(b"\x50" + bytes(50)) is None
+    assert torn.unpack(b"\x01" + bytes(60)) is None
+    packed = torn.Debit(9, 1, 2, 3).pack()
+    assert len(packed) == torn.SIZE == 52 and torn.unpack(packed + b"more").pack() == packed

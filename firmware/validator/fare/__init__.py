@@ -1,0 +1,1 @@
+"""What a ride costs, and what a card is told about it."""

@@ -1,0 +1,157 @@
+"""Debits whose answer was lost: what is known of them, in RAM and in the journal.
+
+A record's evidence for a purse, version 50 (hex), big endian, 52 bytes; then, where money moved
+and there is an acquirer's key, the first 20 bytes of file 15 (issuer, number), sealed as
+`media/evidence.py` does:
+
+    50 | state 1 | type 1 (06 purchase, 09 composite) | counter 2 and balance 4 before | amount 4 |
+    terminal 6 | terminal serial 4 | YYYYMMDDhhmmss BCD 7 | MAC1 4 | key version 1 | algorithm 1 |
+    of 4: record that was open for this debit | void 4: record whose debit did not happen |
+    MAC2 4 | TAC 4
+"""
+
+import struct
+
+from validator.media.reasons import MEDIA
+from validator.store import record
+
+VERSION = 0x50
+
+OPEN = 0  # written before DEBIT goes out: may have happened
+LOST = 1  # nobody answered: may have happened
+PAID = 2  # MAC2 is right
+UNCHECKED = 3  # the money has moved; MAC2 could not be checked, or is not known
+WRONG = 4  # the card says that it paid, and its MAC2 is wrong
+REFUSED = 5  # the card refused: nothing moved
+VOID = 6  # nothing of its own; the record `void` did not happen
+
+STATES = ("open", "lost", "paid", "unchecked", "wrong", "refused", "void")
+
+_FORMAT = ">BBBHII6s4s7s4sBBII4s4s"
+SIZE = 52
+_NONE = b"\0\0\0\0"
+
+
+class Debit:
+    """One debit: members as in the layout above; `counter`, money and records as numbers."""
+
+    def __init__(self, kind=0, counter=0, before=0, amount=0):
+        self.state = OPEN if kind else VOID
+        self.type = kind
+        self.counter = counter
+        self.before = before
+        self.amount = amount
+        self.terminal = bytes(6)
+        self.serial = self.mac1 = self.mac2 = self.tac = _NONE
+        self.when = bytes(7)
+        self.version = 0
+        self.algorithm = 0
+        self.of = 0
+        self.void = 0
+
+    def pack(self):
+        """52 bytes."""
+        return struct.pack(
+            _FORMAT,
+            VERSION,
+            self.state,
+            self.type,
+            self.counter,
+            self.before,
+            self.amount,
+            self.terminal,
+            self.serial,
+            self.when,
+            self.mac1,
+            self.version,
+            self.algorithm,
+            self.of,
+            self.void,
+            self.mac2,
+            self.tac,
+        )
+
+
+def unpack(evidence):
+    """The Debit in a record's evidence, or None."""
+    if evidence is None or len(evidence) < SIZE or evidence[0] != VERSION:
+        return None
+    debit = Debit()
+    (
+        _,
+        debit.state,
+        debit.type,
+        debit.counter,
+        debit.before,
+        debit.amount,
+        debit.terminal,
+        debit.serial,
+        debit.when,
+        debit.mac1,
+        debit.version,
+        debit.algorithm,
+        debit.of,
+        debit.void,
+        debit.mac2,
+        debit.tac,
+    ) = struct.unpack(_FORMAT, bytes(evidence[:SIZE]))
+    return debit
+
+
+class Torn:
+    """Debits that may have happened, by the rider's token; one a rider, the oldest gives way."""
+
+    KEEP = 16
+
+    def __init__(self):
+        self._open = []  # (token, number of the record, 52 bytes)
+
+    def __len__(self):
+        return len(self._open)
+
+    def add(self, token, seq, debit):
+        """A debit that may happen from now on; `seq` is its open record."""
+        self.drop(token)
+        self._open.append((bytes(token), seq, debit.pack()))
+        if len(self._open) > self.KEEP:
+            self._open.pop(0)
+
+    def drop(self, token):
+        """What is known of this rider is settled."""
+        self._open = [e for e in self._open if e[0] != token]
+
+    def of(self, token):
+        """(number of the record, Debit) of this rider, or None."""
+        for known, seq, packed in self._open:
+            if known == token:
+                return seq, unpack(packed)
+        return None
+
+    def rebuild(self, journal, count=256):
+        """Take from the last `count` records what was open when the power went; once, at boot."""
+        for seq, body, _, _, _ in journal.read(max(1, journal.next_seq - count)):
+            self.recall(seq, body)
+
+    def recall(self, seq, body):
+        """One of these records, in their order, as bytes."""
+        if len(body) < 12 or body[10] != MEDIA.index("tunion"):
+            return
+        try:
+            fields = record.decode(body)
+        except record.RecordError:
+            return
+        token = fields["token"]
+        debit = unpack(fields["evidence"])
+        if token is None or debit is None or debit.state == LOST:
+            return
+        if debit.state == OPEN:
+            self.add(token, seq, debit)
+        else:
+            known = self.of(token)
+            if known and known[0] in (debit.of, debit.void):
+                self.drop(token)
+
+
+def initialize(kind, data):
+    """INITIALIZE FOR PURCHASE (06) or CAPP PURCHASE (09): key index 1, amount 4, terminal 6."""
+    return bytes((0x80, 0x50, 0x03 if kind == 9 else 0x01, 0x02, 11)) + data + b"\x0f"

@@ -1,0 +1,353 @@
+"""faretap config: check, sign, push and compare the operator's configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faretap.cli.common import Json, Port, app, err, out, print_json, say
+from faretap.cli.keys import PassphraseFile, passphrase
+
+if TYPE_CHECKING:
+    from faretap.config.errors import ConfigError
+    from faretap.session import Session
+
+# pydantic and cryptography are imported where they are used: they cost other commands 0.3 s.
+
+config = typer.Typer(help="The operator's configuration.", no_args_is_help=True)
+app.add_typer(config, name="config")
+
+File = Annotated[Path, typer.Argument(help="A configuration in TOML.")]
+What = Annotated[str, typer.Argument(help="A TOML file, a bundle, or a port.")]
+AnyPort = Annotated[
+    str | None, typer.Option("--port", "-p", envvar="FARETAP_PORT", help="A validator.")
+]
+
+_LONG = 72  # characters of a value that `diff` shows
+
+
+@config.command()
+def check(
+    file: File,
+    vehicles: Annotated[Path | None, typer.Option(help="A CSV with one row a vehicle.")] = None,
+    json: Json = False,
+) -> None:
+    """Find everything that is wrong with a configuration."""
+    from faretap.config import fleet, source
+    from faretap.config.bundle import SMALLEST_ROOM, body_text
+    from faretap.config.errors import ConfigError
+
+    try:
+        base = source.load(file) if vehicles is None else source.read(file)
+        sources = (
+            [base] if vehicles is None else [v.source for v in fleet.vehicles(base, vehicles)]
+        )
+        bodies = [each.body() for each in sources]
+    except ConfigError as e:
+        if json:
+            print_json({"file": str(file), "problems": list(e.problems or (e.cause,))})
+            raise typer.Exit(1) from e
+        _list_problems(e)
+        raise
+    size = max(len(body_text(body)) for body in bodies)
+    if json:
+        print_json({"file": str(file), "problems": [], "bundles": len(bodies), "size": size})
+        return
+    many = f", for {len(bodies)} vehicles" if vehicles else ""
+    out.print(
+        f"{file}: version {bodies[0]['version']}, {bodies[0]['life_cycle']}, "
+        f"{size:,} of {SMALLEST_ROOM:,} bytes{many}: right.",
+        highlight=False,
+    )
+
+
+def _list_problems(e: ConfigError) -> None:
+    if len(e.problems) > 1:
+        for problem in e.problems:
+            err.print(f"  {problem}", highlight=False, markup=False, soft_wrap=True)
+        e.args = (e.summary,)
+
+
+@config.command()
+def show(
+    what: Annotated[str | None, typer.Argument(help="A TOML file, a bundle, or a port.")] = None,
+    port: AnyPort = None,
+    json: Json = False,
+) -> None:
+    """Show a file, a bundle, or what a validator runs. Secrets are left out."""
+    from faretap.config import toml
+    from faretap.config.diff import without_secrets
+    from faretap.config.errors import ConfigError
+
+    subject = what or port
+    if subject is None:
+        raise ConfigError("There is nothing to show.", "Name a file, or a validator by --port.")
+    facts, body = _read(subject)
+    body = without_secrets(body)
+    if json:
+        print_json({**facts, "configuration": body})
+        return
+    for name, value in facts.items():
+        if name != "faults":
+            out.print(f"# {name}: {value}", highlight=False, markup=False)
+    for fault in facts.get("faults", ()):
+        out.print(f"# fault: {fault}", highlight=False, markup=False)
+    print(toml.dump(body), end="")
+
+
+@config.command()
+def diff(old: What, new: What, json: Json = False) -> None:
+    """Show what differs between two files, bundles or validators."""
+    from faretap.config.diff import differences
+
+    (old_facts, before), (new_facts, after) = _read(old), _read(new)
+    found = differences(before, after)
+    keys = [facts.get("token_key") for facts in (old_facts, new_facts)]
+    # A validator does not give its token key out, only what tells two keys apart.
+    found = [d for d in found if d.path != "token_key"]
+    other_key = keys[0] != keys[1]
+    if json:
+        rows = [{"path": d.path, "old": d.old, "new": d.new} for d in found]
+        if other_key:
+            rows.append({"path": "token_key", "old": keys[0], "new": keys[1]})
+        print_json(rows)
+        return
+    for d in found:
+        for sign, value in (("-", d.old), ("+", d.new)):
+            if value is not None:
+                text = str(value) if len(str(value)) <= _LONG else f"{str(value)[:_LONG]}…"
+                line = f"{sign} {d.path} = {text}"
+                out.print(line, highlight=False, markup=False, soft_wrap=True)
+    if other_key:
+        out.print("token_key differs", highlight=False)
+    if not found and not other_key:
+        out.print("the same", highlight=False)
+
+
+def _read(subject: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(facts about it, the configuration) of a file, a bundle or the validator at a port."""
+    import hashlib
+
+    from faretap.config import bundle, push, source
+    from faretap.session import connect
+
+    path = Path(subject)
+    if not path.is_file():
+        if path.suffix in (".toml", ".ftc"):
+            from faretap.config.errors import ConfigError
+
+            raise ConfigError(f"{path} does not exist.")
+        with connect(subject) as validator:
+            facts = push.info(validator.link)
+            body = push.pull(validator.link)
+        return facts, body
+    data = path.read_bytes()
+    if bundle.is_bundle(data):
+        read = bundle.read(data, str(path))
+        facts = {"version": read.version, "hash": read.hash, "signed by": read.key_id.hex()}
+        body = read.body
+    else:
+        body = source.load(path).body()
+        text = bundle.body_text(body)
+        facts = {"version": body["version"], "hash": hashlib.sha256(text).hexdigest()[:8]}
+    facts["size"] = len(bundle.body_text(body))
+    key = bytes.fromhex(body.get("token_key", ""))
+    facts["token_key"] = hashlib.sha256(key).hexdigest()[:8] if key else ""
+    return facts, body
+
+
+@config.command()
+def sign(
+    file: File,
+    key: Annotated[Path, typer.Option("--key", help="The operator's private key, PEM.")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", help="The bundle; with --vehicles a folder. Default: FILE.ftc."),
+    ] = None,
+    vehicles: Annotated[Path | None, typer.Option(help="A CSV with one row a vehicle.")] = None,
+    passphrase_file: PassphraseFile = None,
+    json: Json = False,
+) -> None:
+    """Check a configuration and sign it: one bundle, or one for each vehicle."""
+    from faretap.config import bundle, fleet, source
+    from faretap.config.errors import ConfigError
+    from faretap.config.keys import load
+
+    try:
+        if vehicles is None:
+            base = source.load(file)
+            wanted = {to or file.with_suffix(".ftc"): base.body()}
+        else:
+            folder = to or file.with_suffix("")
+            wanted = {}
+            for vehicle in fleet.vehicles(source.read(file), vehicles):
+                body = vehicle.source.body()
+                wanted[folder / f"{vehicle.serial}-v{body['version']}.ftc"] = body
+    except ConfigError as e:
+        _list_problems(e)
+        raise
+    private = load(key, lambda: passphrase(passphrase_file))
+    made = {path: bundle.make(body, private) for path, body in wanted.items()}
+    rows = []
+    for path, data in made.items():
+        _write(path, data)
+        read = bundle.read(data)
+        rows.append(
+            {
+                "file": str(path),
+                "version": read.version,
+                "hash": read.hash,
+                "serials": read.body.get("serials", []),
+                "signed by": read.key_id.hex(),
+                "size": len(data),
+            }
+        )
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        out.print(
+            f"{row['file']}: version {row['version']}, {row['hash']}, {row['size']:,} bytes, "
+            f"signed by {row['signed by']}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _write(path: Path, data: bytes) -> None:
+    from faretap.config.errors import ConfigError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as e:
+        raise ConfigError(f"{path} cannot be written: {e.strerror}.") from e
+
+
+@config.command()
+def push(
+    file: Annotated[Path, typer.Argument(help="A bundle.")],
+    port: Port,
+    claim: Annotated[
+        Path | None,
+        typer.Option(help="The operator's public key, for a new validator: it takes one, once."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Put a bundle in force on a validator, and say what it runs afterwards."""
+    import time
+
+    from faretap.config import bundle
+    from faretap.config import push as by_link
+    from faretap.config.errors import ConfigError
+    from faretap.config.keys import load_public
+    from faretap.session import connect
+
+    public = load_public(claim) if claim else None
+    try:
+        data = file.read_bytes()
+    except OSError as e:
+        raise ConfigError(f"{file} cannot be read: {e.strerror}.") from e
+    read = bundle.read(data, str(file))
+    if public is not None and not read.signed_by(public):
+        raise ConfigError(
+            f"{claim} is not the key that signed {file}.", "Claim the validator with that one."
+        )
+    with connect(port) as validator, _progress() as progress:
+        info = by_link.info(validator.link)
+        if not validator.link.call("info")["clock"]["trusted"]:
+            validator.link.call("clock.set", {"unix": int(time.time())})
+        if public is not None:
+            by_link.claim(validator.link, public)
+        before = info["hash"]
+        by_link.push(validator.link, data, progress)
+        if before != read.hash:
+            say("the validator restarts")
+            info = _after_restart(validator, read.hash)
+    if json:
+        print_json(info)
+        return
+    out.print(
+        f"{port} runs version {info['version']}, {info['hash']}, in {info['life_cycle']}.",
+        highlight=False,
+    )
+
+
+def _after_restart(validator: Session, wanted: str) -> dict[str, Any]:
+    """What runs after the start that follows a switch."""
+    from faretap.config import push as by_link
+    from faretap.config.errors import ConfigError
+
+    validator.wait_for("hello", 15.0)
+    validator.await_running(10.0)
+    info = by_link.info(validator.link)
+    if info["hash"] != wanted:
+        raise ConfigError(
+            f"The validator runs version {info['version']}, {info['hash']}, after its restart.",
+            "See `faretap config show --port PORT` and `faretap log`.",
+        )
+    return info
+
+
+class _progress:  # noqa: N801 - used as a function
+    """A bar on stderr."""
+
+    def __enter__(self) -> Any:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            console=err,
+            transient=True,
+        )
+        task = self._bar.add_task("pushing", total=None)
+        self._bar.start()
+        return lambda done, total: self._bar.update(task, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+@config.command()
+def pull(
+    port: Port,
+    to: Annotated[Path | None, typer.Option("--out", help="Write it there.")] = None,
+    json: Json = False,
+) -> None:
+    """Read what a validator runs, as TOML. Its token key does not leave it."""
+    from faretap.config import push as by_link
+    from faretap.config import toml
+    from faretap.config.errors import ConfigError
+    from faretap.session import connect
+
+    with connect(port) as validator:
+        body = by_link.pull(validator.link)
+    if not body:
+        raise ConfigError(f"The validator at {port} has no configuration.")
+    if json:
+        print_json(body)
+    elif to is None:
+        print(toml.dump(body), end="")
+    else:
+        _write(to, toml.dump(body).encode())
+        say(f"wrote {to}")
+
+
+@config.command()
+def sample() -> None:
+    """Print a configuration to begin with."""
+    from importlib.resources import files
+
+    print(files("faretap.config").joinpath("sample.toml").read_text(encoding="utf-8"), end="")
+
+
+@config.command()
+def document() -> None:
+    """Print docs/configuration.md, made from the schema."""
+    from faretap.config.document import markdown
+
+    print(markdown(), end="")
