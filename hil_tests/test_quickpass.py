@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from faretap.cli.common import app
 from faretap.present import tap
+from faretap.records.collection import Collection, collect
 from faretap.records.evidence import objects, unseal
 from faretap.records.pull import pull
 from faretap.session import Session
@@ -47,7 +48,7 @@ def test_every_card_of_the_table_on_the_wire(patient: Session, quarter: int) -> 
         agrees(tap(patient, name), name)
 
 
-def test_an_accepted_ride_can_be_settled(bench: Session) -> None:
+def test_an_accepted_ride_can_be_settled(bench: Session, tmp_path: Path) -> None:
     """What only the acquirer can read: the card number in full, the cryptogram, the amount."""
     summary = tap(bench, "quickpass-debit")
     assert (summary["outcome"], summary["fare"]) == ("accepted", 200)
@@ -56,7 +57,9 @@ def test_an_accepted_ride_can_be_settled(bench: Session) -> None:
     assert (record.vehicle, record.line, record.stop) == ("T-0001", "42", "1")
     assert record.last4 == summary["masked"][-4:] and record.last4.isdigit()
     assert record.evidence is not None
-    settled = objects(unseal(record.evidence, scheme.acquirer()))
+    collection = Collection.open(tmp_path, bench.link.call("info")["serial"])
+    collect(bench, collection)
+    settled = objects(unseal(record.evidence, scheme.acquirer(), collection.key_blocks()))
     assert settled[0x9F02].hex() == "000000000200"
     assert settled[0x9F41].hex() == f"{record.seq:08d}"
     number = settled[0x57].hex().partition("d")[0]

@@ -10,6 +10,10 @@ and leaves it
     "tail"     erase only: done for the second half
     "bits"     done for some bits of each byte
     "done"     whole, but nobody was told
+
+What wears out: `dead_bits` {address: mask} cannot be programmed to 0 any more, `stuck_bits` cannot
+be erased to 1, `refused` holds sectors whose erase fails with OSError, `refused_programs` those
+where programming does. `reads`, `read_bytes`, `erases` by sector and `log` count.
 """
 
 HOW = ("undone", "half", "bits", "done")
@@ -26,10 +30,14 @@ class FlashSim:
         self.data = bytearray(b"\xff" * self.size)
         self.erases = [0] * sectors
         self.reads = 0
+        self.read_bytes = 0
         self.log = []  # (operation, address, length)
         self.keep = False  # also keep what it was, and the flash before, in `history`
         self.history = []
-        self.dead_bits = {}  # address -> mask of bits that cannot be programmed any more
+        self.dead_bits = {}
+        self.stuck_bits = {}
+        self.refused = set()
+        self.refused_programs = set()
         self._cut = None
         self._noise = 12345
 
@@ -48,21 +56,30 @@ class FlashSim:
         n = len(buf)
         self._inside(addr, n)
         self.reads += 1
+        self.read_bytes += n
         buf[:] = self.data[addr : addr + n]
 
     def program(self, addr, data):
         data = bytes(data)
         self._inside(addr, len(data))
-        for i in range(len(data)):
-            if data[i] & ~self.data[addr + i]:
+        blank = self.data[addr : addr + len(data)] == b"\xff" * len(data)
+        for i in range(0 if blank else len(data)):
+            if data[i] & ~self.data[addr + i] & ~self.stuck_bits.get(addr + i, 0):
                 raise AssertionError("programming a 0 back to 1 at %d" % (addr + i))
+        if addr // self.sector in self.refused_programs:
+            raise OSError(5)
         self._operate("program", addr, data)
 
     def erase(self, addr):
         self._inside(addr, self.sector)
         assert addr % self.sector == 0, "not a sector's start: %d" % addr
+        if addr // self.sector in self.refused:
+            raise OSError(5)
         self._operate("erase", addr, b"\xff" * self.sector)
         self.erases[addr // self.sector] += 1
+        for at in self.stuck_bits:
+            if addr <= at < addr + self.sector:
+                self.data[at] &= 0xFF ^ self.stuck_bits[at]
 
     def flip(self, addr, mask=0x01):
         """Bit rot."""
@@ -96,7 +113,7 @@ class FlashSim:
             if n == self._cut[0]:
                 self.apply(operation, addr, data, self._cut[1])
             raise PowerCut("at operation %d" % n)
-        if self.dead_bits or operation == "erase":
+        if self.dead_bits or self.stuck_bits:
             self.apply(operation, addr, data, "done")
         else:
             # `program` has checked that every bit may go this way.

@@ -140,7 +140,7 @@ def test_old_ones_are_refused_when_the_newer_one_is_damaged():
     assert c.version == 2 and c.faults == []
     flash.flip(0), flash.flip(BANK)
     c = boot(flash, nvs)
-    assert c.version == 0 and c.life_cycle == "factory" and len(c.faults) == 3
+    assert c.version == 0 and c.life_cycle == "service" and len(c.faults) == 3
     assert raises(Refused, claim, c, made.SECOND).reason == "foreign"
     assert refused(c, made.V1) == "old"
     take(c, made.V2)

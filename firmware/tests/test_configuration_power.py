@@ -260,7 +260,7 @@ def test_bits_of_both_banks():
         rig.flash.flip(AT + n * 7 % len(made.V1), 1 << n % 8)
         rig.flash.flip(BANK + AT + n * 5 % len(made.V2), 1 << n % 7)
         c = rig.boot()
-        assert c.version == 0 and c.life_cycle == "factory" and c.names() == []
+        assert c.version == 0 and c.life_cycle == "service" and c.names() == []
         assert len(c.faults) == 3
 
 

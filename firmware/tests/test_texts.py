@@ -51,3 +51,16 @@ def test_amounts():
     assert texts.amounts(200, None) == ("票价 2.00", "Fare 2.00")
     assert texts.amounts(None, 80) == ("余额 0.80", "Left 0.80")
     assert texts.amounts(0, 0) == ("票价 0.00 余额 0.00", "Fare 0.00 Left 0.00")
+
+
+def test_the_operators_own_sentences_and_order():
+    try:
+        own = {"accepted": {"zh": "欢迎", "en": "Hello"}, "ready": {"zh": "刷卡", "en": "Tap"}}
+        texts.configure({"language": "en", "texts": own})
+        assert texts.result("") == ("Hello", "欢迎")
+        assert texts.state("ready") == ("Tap", "刷卡")
+        assert texts.result("expired")[0] == "Expired. Please renew"
+        assert texts.amounts(200, None) == ("Fare 2.00", "票价 2.00")
+    finally:
+        texts.configure({})
+    assert texts.result("") == ("请上车", "Welcome aboard")

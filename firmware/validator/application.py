@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import sys
+from hashlib import sha256
 
-from validator import calls_config, calls_records
+from validator import calls_config, calls_lists, calls_records
 from validator.calls import Calls
 from validator.gate import Gate
 from validator.link.peer import REFUSED, Peer, RpcError
@@ -18,9 +19,11 @@ from validator.operation import Operation
 from validator.qr.scanner import Scanner, ScannerError
 from validator.store.configuration import Configuration
 from validator.store.journal import Journal, JournalError
+from validator.store.lists import Lists
 from validator.store.state import State
 from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
 from validator.tap import Taps
+from validator.ui import texts
 from validator.ui.wiring import build as build_ui
 
 _SCAN_CHECK_MS = 20000  # silence after which the engine is asked whether it is still there
@@ -37,7 +40,7 @@ class App:
         self.boot = boot
         self.clock = clock
         self.board = board
-        clock.trusted = board.kept_time()
+        clock.kept(board.kept_time())
         clock.keep = board.keep_time
         self.log = Log(clock)
         self.micropython = ".".join(str(n) for n in sys.implementation.version[:3])
@@ -49,6 +52,7 @@ class App:
         for fault in self.configuration.faults:
             self.log.error("config", fault)
         self.operation = None
+        self.baud_max = 1 << 23
         self.fault = ""  # why no rider is served, if it is not the journal
         self._open = asyncio.Event()
         self.journal = None
@@ -73,7 +77,7 @@ class App:
         self._link_tap = False
         self.calls = Calls(self, self.peer, self.console)
         self.transfer = Transfer(self, self.peer)
-        for calls in (calls_config, calls_records):
+        for calls in (calls_config, calls_records, calls_lists):
             calls.register(self, self.peer)
         # Ticks count from power-up on a chip, from elsewhere on other targets.
         self._started = boot.get("started", 0)
@@ -100,10 +104,25 @@ class App:
     def _operate(self):
         """Put the configuration in force to work."""
         configuration = self.configuration
-        section = configuration.section
         service = configuration.life_cycle == "service"
-        self.gate.operate(configuration.life_cycle, section("access") or {})
         self.taps.test = not service
+        try:
+            self._configure(configuration.section, configuration.life_cycle, service)
+        except Exception as e:
+            # Checked before it was taken in, so it was made for another firmware. Riders are told
+            # so, and the link lives to bring another one.
+            self.gate.operate(configuration.life_cycle, {})
+            self.fault = "the configuration does not suit this firmware: %r" % e
+            self.log.error("config", self.fault)
+        if service and not configuration.version:
+            self.fault = "no configuration is whole"
+        self.taps.closed = bool(self.fault)
+
+    def _configure(self, section, life_cycle, service):
+        self.gate.operate(life_cycle, section("access") or {})
+        texts.configure(section("display") or {})
+        self.clock.limit_s = (section("clock") or {}).get("trust_s", 0)
+        self.baud_max = (section("link") or {}).get("baud_max", 1 << 23)
         key = section("token_key")
         tokens = Tokens(bytes.fromhex(key) if key else self.state.token_key)
 
@@ -113,17 +132,22 @@ class App:
         def code_token(source):
             return tokens.token(CODE_SCOPE, source)
 
-        try:
-            operation = Operation(section, card_token, code_token, self._denied, service)
-        except Exception as e:
-            # Checked before it was taken in, so it was made for another firmware. Riders are told
-            # so, and the link lives to bring another one.
-            self.fault = "the configuration does not suit this firmware: %r" % e
-            self.log.error("config", self.fault)
-            self.taps.closed = True
-            return
+        self._mount_lists(bytes.fromhex(key) if key else self.state.token_key)
+        operation = Operation(section, card_token, code_token, self._denied, service)
         self.operation = operation
-        self.taps.operate(operation, tokens, configuration.version)
+        self.taps.operate(operation, tokens, self.configuration.version)
+
+    def _mount_lists(self, key):
+        flash = self._flash("lists")
+        if not flash:
+            return
+        try:
+            # A list of another fleet's tokens would fit nobody: it names the key that made them.
+            lists = Lists(flash, key_check=sha256(key).digest()[:4])
+            lists.mount()
+            self.lists = lists
+        except OSError as e:
+            self.log.error("lists", "cannot be read: %r" % e)
 
     def _denied(self, token):
         return self.lists is not None and self.lists.contains(token)

@@ -48,11 +48,16 @@ class Board:
         t = time.gmtime(seconds - _EPOCH)
         rtc = machine.RTC()
         rtc.datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))
-        rtc.memory(_TIME_IS_RIGHT)
+        rtc.memory(_TIME_IS_RIGHT + seconds.to_bytes(4, "big"))
 
     def kept_time(self):
-        """Whether that clock has run since it was set: RTC memory does not outlive its power."""
-        return machine.RTC().memory() == _TIME_IS_RIGHT
+        """When that clock was set, unix seconds, if it has run since then, else 0: RTC memory does
+        not outlive its power."""
+        memory = machine.RTC().memory()
+        n = len(_TIME_IS_RIGHT)
+        if memory[:n] != _TIME_IS_RIGHT or len(memory) != n + 4:
+            return 0
+        return int.from_bytes(memory[n:], "big")
 
     def console(self):
         """UART0 or native USB, with all 256 byte values let through."""
@@ -87,7 +92,7 @@ class Board:
                 self.serial(device)
 
     def serial(self, device):
-        """The UART of "reader", "scanner" or "psam0" …, as `hal.Serial`; None if it is not on a UART."""
+        """The UART of "reader", "scanner", "psam0" …, as `hal.Serial`; None if it is on none."""
         if device not in self._serials:
             self._serials[device] = self._make_serial(device)
         return self._serials[device]

@@ -86,7 +86,7 @@ class Calls:
         info["taps"] = app.taps.count
         info["link"] = {
             "baud": self._baud,
-            "baud_max": app.board.devices["link"].get("baud_max", DEFAULT_BAUD),
+            "baud_max": self._top(),
             "window": frame.WINDOW,
             "received": self._peer.received,
             "damaged": self._peer.damaged,
@@ -118,13 +118,17 @@ class Calls:
         self._need("records")
         return self._app.log.recent()
 
+    def _top(self):
+        app = self._app
+        return min(app.board.devices["link"].get("baud_max", DEFAULT_BAUD), app.baud_max)
+
     # -- the rate ----------------------------------------------------------------------------
 
     def link_baud(self, params):
         baud = params["baud"]
         if not self._console.can_change_rate:
             raise RpcError(REFUSED, "this link has no baud rate")
-        top = self._app.board.devices["link"].get("baud_max", DEFAULT_BAUD)
+        top = self._top()
         if not isinstance(baud, int) or not 9600 <= baud <= top:
             raise RpcError(REFUSED, "the rate must be between 9600 and %d baud" % top)
         asyncio.create_task(self._change_rate(baud))

@@ -1,4 +1,4 @@
-"""Calls that time this validator's cryptography; loaded when the first one comes, never in service.
+"""What times this validator's cryptography; loaded when it is first asked for, never in service.
 
 All answers are µs by the validator's own clock, of `times` repetitions in a row. What is verified
 comes from the host, so that no result is known here beforehand.

@@ -12,9 +12,21 @@ class Clock:
     """Monotonic time that wraps (see `time.ticks_ms`), and the wall clock with its trust."""
 
     def __init__(self):
-        self.trusted = False  # set once somebody with a real clock told us the time
         self.keep = None  # keep(seconds): set the clock that runs on through a reset
+        self.limit_s = 0  # how long the clock is believed after it was set; 0: for ever
+        self._set_at = 0  # unix seconds; 0: nobody with a real clock has told us the time
         self._offset = 0
+
+    @property
+    def trusted(self):
+        """Whether the time was set, and not too long ago."""
+        if not self._set_at:
+            return False
+        return not self.limit_s or 0 <= self.unix() - self._set_at < self.limit_s
+
+    def kept(self, set_at):
+        """The clock ran on through a reset; it was set at `set_at`, unix seconds, or never (0)."""
+        self._set_at = set_at
 
     def ticks_ms(self):
         return time.ticks_ms()
@@ -39,7 +51,7 @@ class Clock:
         if self.keep:
             self.keep(seconds)
         self._offset = seconds - _epoch_seconds()
-        self.trusted = True
+        self._set_at = seconds
 
 
 def _epoch_seconds():

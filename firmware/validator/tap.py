@@ -15,6 +15,10 @@ from validator.store import record
 from validator.store.journal import JournalError
 from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
 
+# First byte and size of a purse's debit (media/purse_torn.py).
+_PURSE = 0x50
+_PURSE_SIZE = 52
+
 # What of a result's detail goes into its record: why, in the words of the medium.
 _KEPT = ("what why signature risk debited of void unknown state unfinished trip").split()
 
@@ -129,7 +133,7 @@ class Taps:
         """A record of something that is about to happen; returns its number, or raises."""
         result.settled = None
         who = self._tokens.token(CARD_SCOPE, result.token_source)
-        return self._journal.append(self._encode(result, who))
+        return self._journal.append(*self._encode(result, who))
 
     def _finish(self, result, scope, detect_us, before, card=None):
         clock = self._clock
@@ -146,7 +150,7 @@ class Taps:
         phases.mark("decide")
         seq = None
         try:
-            seq = self._journal.append(self._encode(result, who))
+            seq = self._journal.append(*self._encode(result, who))
         except (JournalError, OSError, record.RecordError) as e:
             self._log.error("journal", "a record could not be written: %r" % e)
             result = Result(result.medium, "declined", "out_of_service")
@@ -214,7 +218,20 @@ class Taps:
             if name in detail:
                 kept[name] = detail[name]
         fields["detail"] = kept
-        return record.encode(fields)
+        key = None
+        rules = operation.cards if operation else None
+        if result.evidence and rules and rules["seal"]:
+            fields["evidence"], key = _split(rules["seal"], result.evidence)
+        return record.encode(fields), key
+
+
+def _split(seal, evidence):
+    """Evidence without its key block, and the block, which the journal keeps once a sector."""
+    own = _PURSE_SIZE if evidence[0] == _PURSE else 0  # what a purse leaves in clear stays ahead
+    if len(evidence) == own:
+        return evidence, None
+    short, key = seal.split(evidence[own:])
+    return evidence[:own] + short, key
 
 
 def _summary(result, seq, phases, who):

@@ -1,15 +1,27 @@
 """What a settlement needs of a tap, and how it is kept from everybody but the acquirer.
 
-A record's evidence, version 1:
+Evidence, version 2:
 
-    01 | length of the wrapped keys 2 | wrapped keys | IV 16 | ciphertext | MAC 16
+    02 | length of the key block 2 | key block | number 2 | ciphertext | MAC 8
+
+The key block is the same for many taps. A record can do without it and name it, if it is kept
+beside the records (`Seal.split`, journal.py):
+
+    03 | SHA-256 of the key block, first 4 | number 2 | ciphertext | MAC 8
+
+    key block   length of the wrapped keys 2 | wrapped keys | ciphertext, as evidence number FFFF
 
 The wrapped keys are RSA-OAEP (SHA-256, no label; RFC 8017, 7.1) of 32 bytes: an AES-128 key and a
-MAC key, both fresh at every start of the validator and after `RENEW_AFTER` records, and nowhere
-but in memory. The ciphertext is AES-128-CBC with PKCS #7 padding of the data objects as BER-TLV;
-the MAC is HMAC-SHA256 over everything before it, cut to 16 bytes.
+MAC key, both fresh at every start of the validator and after `RENEW_AFTER` taps, and nowhere but
+in memory. The ciphers are AES-128-OFB (SP 800-38A) with the number and zeros as IV; the MAC is
+HMAC-SHA256 over the SHA-256 of the key block, number and ciphertext, cut to 8 bytes.
 
-Each record carries its wrapped keys (256 bytes), so that losing another record costs nothing.
+What is encrypted begins with 0 and is bytes as they were given, or begins with 1:
+
+    01 | which objects are those of the key block, a bit each, 4 | for each other: length, value
+
+in the order of `TAGS`, lowest bit first; length FF: there is no such object. The key block has the
+objects of the first tap that most taps share, those of the terminal above all: encoded like these.
 """
 
 import os
@@ -18,11 +30,13 @@ from hashlib import sha256
 from validator.emv import rsa
 from validator.store.token import Hmac
 
-VERSION = 1
-RENEW_AFTER = 500  # records under one key
-MAC_SIZE = 16
+VERSION = 2
+RENEW_AFTER = 500  # taps under one key
+MAC_SIZE = 8
+ID_SIZE = 4
 
-# Data objects of a settlement, in this order; those that a card or terminal lacks are left out.
+# Data objects of a settlement; those that a card or terminal lacks are left out, and the last two
+# unless 57 is: a card may name its number in one of two ways.
 TAGS = (
     0x9F26,
     0x9F27,
@@ -47,7 +61,12 @@ TAGS = (
     0x9F09,
     0x57,
     0x5F34,
+    0x5A,
+    0x5F24,
 )
+
+# Those of TAGS that differ from tap to tap.
+_OWN = (0x9F26, 0x9F10, 0x9F37, 0x9F36, 0x9F41, 0x9F63, 0x57, 0x5A, 0x5F24)
 
 _MIN_BITS = 2048
 _CBC = 2
@@ -55,29 +74,15 @@ _HASH = 32
 
 
 def collect(card, terminal):
-    """The settlement's data objects as BER-TLV. `terminal` counts where both have one."""
-    out = bytearray()
+    """The settlement's data objects: values, or None, in the order of TAGS. `terminal` counts
+    where both have one."""
+    out = []
     for tag in TAGS:
         value = terminal.get(tag)
-        if value is None:
+        if value is None and (tag not in (0x5A, 0x5F24) or 0x57 not in card):
             value = card.get(tag)
-        if value is not None:
-            _put(out, tag, value)
-    if 0x57 not in card and 0x5A in card:  # a card may name its number in one of two ways
-        _put(out, 0x5A, card[0x5A])
-        _put(out, 0x5F24, card.get(0x5F24, b""))
-    return bytes(out)
-
-
-def _put(out, tag, value):
-    if tag > 0xFF:
-        out.append(tag >> 8)
-    out.append(tag & 0xFF)
-    n = len(value)
-    if n > 127:
-        out.append(0x81)
-    out.append(n)
-    out += value
+        out.append(value)
+    return out
 
 
 class Seal:
@@ -99,7 +104,9 @@ class Seal:
         self._aes = aes
         self._key = None
         self._mac = None
-        self._wrapped = b""
+        self._head = b""  # of evidence: all up to its number
+        self._hash = b""
+        self._shared = None  # the objects of the key block, packed
         self._left = 0
 
     def prepare(self):
@@ -111,21 +118,80 @@ class Seal:
 
             self._aes = cryptolib.aes
         keys = self._random(32)
-        self._wrapped = wrap(keys, self._modulus, self._exponent, self._random(_HASH))
+        self._head = wrap(keys, self._modulus, self._exponent, self._random(_HASH))
         self._key = keys[:16]
         self._mac = Hmac(keys[16:])
+        self._shared = None
         self._left = RENEW_AFTER
 
     def seal(self, data):
-        """Evidence for a record."""
+        """Evidence for a record; `data` is what `collect` returns, or any bytes."""
         self.prepare()
+        if self._shared is None:
+            self._begin(data)
         self._left -= 1
-        iv = self._random(16)
-        n = 16 - len(data) % 16
-        cipher = self._aes(self._key, _CBC, iv).encrypt(data + bytes((n,)) * n)
-        head = bytes((VERSION, len(self._wrapped) >> 8, len(self._wrapped) & 0xFF))
-        mac = self._mac.digest(head, self._wrapped, iv, cipher)
-        return b"".join((head, self._wrapped, iv, cipher, mac[:MAC_SIZE]))
+        number = bytes((self._left >> 8, self._left & 0xFF))
+        if isinstance(data, list):
+            data = _pack(data, self._shared)
+        else:
+            data = b"\0" + data
+        cipher = self._cipher(number, data)
+        mac = self._mac.digest(self._hash, number, cipher)
+        return b"".join((self._head, number, cipher, mac[:MAC_SIZE]))
+
+    def _begin(self, data):
+        """The key block, with what is known now of what taps share."""
+        shared = [None] * len(TAGS)
+        if isinstance(data, list):
+            shared = [None if TAGS[i] in _OWN else data[i] for i in range(len(TAGS))]
+        shared = _pack(shared, b"\xfe" * len(TAGS))
+        n = len(self._head)
+        block = bytes((n >> 8, n & 0xFF)) + self._head + self._cipher(b"\xff\xff", shared)
+        self._shared = shared[5:]
+        self._hash = sha256(block).digest()
+        self._head = bytes((VERSION, len(block) >> 8, len(block) & 0xFF)) + block
+
+    def split(self, evidence):
+        """(evidence that names its key block, the key block), or (evidence, None) if it has none,
+        or not the one of now. It may stand behind other bytes."""
+        head = self._head
+        if self._shared is None or head not in evidence:
+            return evidence, None
+        return evidence.replace(head, b"\x03" + self._hash[:ID_SIZE]), head[3:]
+
+    def _cipher(self, number, data):
+        # CBC over zeros gives the key stream of OFB.
+        n = len(data)
+        stream = self._aes(self._key, _CBC, number + bytes(14)).encrypt(bytes((n + 15) & ~15))
+        mixed = int.from_bytes(data, "big") ^ int.from_bytes(stream[:n], "big")
+        return mixed.to_bytes(n, "big")
+
+
+def _pack(values, shared):
+    """The second form. `shared`: length and value of each object that may be left out; a length of
+    FE is never right."""
+    same = at = 0
+    out = bytearray(5)
+    for i in range(len(TAGS)):
+        value = values[i]
+        n = shared[at]
+        at += 1
+        known = None
+        if n < 0xFE:
+            known = shared[at : at + n]
+            at += n
+        if n != 0xFE and value == known:
+            same |= 1 << i
+        elif value is None:
+            out.append(0xFF)
+        else:
+            out.append(len(value))
+            out.extend(value)
+    out[0] = 1
+    for i in range(4):
+        out[4 - i] = same & 0xFF
+        same >>= 8
+    return bytes(out)
 
 
 def wrap(message, modulus, exponent, seed):

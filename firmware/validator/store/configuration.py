@@ -43,7 +43,8 @@ class Configuration:
 
     version     of the configuration in force, 0 without one
     hash        first 8 hex digits of the SHA-256 of its body
-    life_cycle  "factory", "bench" or "service"
+    life_cycle  "factory", "bench" or "service"; "service" as well where one was in force and none
+                is whole
     bank        0, 1, or None without one
     faults      sentences on what is wrong with the store
     key         the operator's public key, x and y, or None
@@ -91,6 +92,8 @@ class Configuration:
             sequence, bank, check = found.pop()
             self.sequence = max(self.sequence, sequence)
             self._take(bank, check)
+        if not self.version and self.seen[0]:
+            self.life_cycle = "service"  # damage is not to open what service closes
         if self.version < self.seen[0]:
             self.faults.append(
                 "version %d was in force before; what is older is not taken" % self.seen[0]

@@ -12,7 +12,8 @@
 
 Sectors are used in a ring, each as often as any other. Only sectors whose records are all
 acknowledged are erased, and only when their room is needed. An append is one program operation
-into flash erased beforehand, read back before it counts. journal_format.py has the layout.
+into flash erased beforehand, read back before it counts. A sector that cannot be erased is passed
+over, one that does not keep what is programmed is left. journal_format.py has the layout.
 """
 
 from validator.store import journal_format as fmt
@@ -22,6 +23,9 @@ from validator.store.ring import PAGE, JournalError, Ring
 __all__ = ("Journal", "JournalError", "JournalFull")
 
 _AHEAD = 2  # sectors that `prepare` keeps erased: one to go on in, one if that one fails
+_TRIES = 4  # sectors that a record is tried in
+_KEY_ROOM = 672  # the entry of the longest key block
+_MARK = 16  # bytes that tell one key block from another
 
 
 class JournalFull(JournalError):
@@ -45,39 +49,27 @@ class Journal:
     # -- mount -------------------------------------------------------------------------------
 
     def mount(self):
-        """Find the end of the log. Reads each sector's header and the last sector's entries,
-        writes nothing. JournalError if the flash holds a later format."""
+        """Find the end of the log. Reads some sectors' headers and the last one's entries, writes
+        nothing. JournalError if the flash holds a later format."""
         clock = self._clock
         start = clock.ticks_ms() if clock else 0
         ring = self._ring
-        clean = bytearray(ring.count)
-        newest = None
-        for i in range(ring.count):
-            header = ring.header(i)
-            erased = fmt.unpack_erased(header)
-            if erased and erased[0] != fmt.VERSION:
-                raise JournalError("journal format %d is of a later firmware" % erased[0])
-            opened = fmt.unpack_open(header)
-            ring.first[i] = opened[1] if opened else 0
-            clean[i] = bool(erased) and fmt.is_erased(header[fmt.OPEN_AT :])
-            if opened and (newest is None or opened[0] > newest[0]):
-                newest = opened
-                ring.head = i
+        newest = ring.mount()
         self._after_addr = None
+        self._key = b""
         self._chain = fmt.NO_CHAIN
-        self._number = self._seed = 0
+        self._seed = 0
         self._acked = self._last
         if newest:
-            self._number, first, self._acked, self._chain, self._seed = newest
+            _, first, self._acked, self._chain, self._seed = newest
             self._last = first - 1
             self._scan_head()
-        ring.tail = ring.used_after(ring.head)
         # What is not there any more was acknowledged, even if the mark did not make it.
-        self._acked = max(self._acked, ring.first[ring.tail] - 1)
+        self._acked = max(self._acked, ring.oldest - 1)
         self._clean = 0
-        while self._clean < ring.count - 1 and clean[ring.ahead(self._clean)]:
+        while self._clean < _AHEAD and ring.is_clean(ring.ahead(self._clean)):
             self._clean += 1
-        self._usable = ring.count_usable(self._acked)
+        self._count_usable()
         self.mount_ms = clock.diff(clock.ticks_ms(), start) if clock else None
 
     def _scan_head(self):
@@ -97,7 +89,7 @@ class Journal:
             resume = pos + fmt.entry_size(n)
             if kind == fmt.ACK:
                 self._acked = max(self._acked, seq)
-            else:
+            elif kind == fmt.RECORD:
                 self.damaged += max(0, seq - self._last - 1)
                 self._last = seq
                 self._chain = bytes(ring.rxv[8:16])
@@ -107,6 +99,10 @@ class Journal:
         self.damaged += lost
         self._last += lost
         ring.pos = resume
+
+    def _count_usable(self, most=_AHEAD + 1):
+        # Up to so many: to count them all, all headers would have to be read.
+        self._usable = self._ring.usable(self._acked, most)
 
     # -- what the tap path needs -------------------------------------------------------------
 
@@ -121,34 +117,70 @@ class Journal:
         return self._acked
 
     def has_room(self, count=1, size=None):
-        """Whether `count` records of `size` bytes (the largest, if None) can be appended now."""
-        need = fmt.entry_size(self.max_body if size is None else size)
+        """Whether `count` records of `size` bytes can be appended now; without a size, records of
+        any size and the key blocks that they refer to. Erases a sector where idle time did not
+        suffice for it: whether one can be had shows only then."""
+        need = fmt.entry_size(self.max_body) if size is None else fmt.entry_size(size)
         ring = self._ring
-        return (ring.size - ring.pos) // need + self._usable * (ring.room // need) >= count
+        if size is None:
+            need = min(need + _KEY_ROOM, ring.room)
+        count -= (ring.size - ring.pos) // need
+        if count <= 0:
+            return True
+        sectors = (count + ring.room // need - 1) // (ring.room // need)
+        self._find_clean()
+        if self._usable < sectors:
+            self._count_usable(max(sectors, _AHEAD + 1))
+        return self._usable >= sectors
 
-    def append(self, body):
-        """Make `body` durable and return its number, which was `next_seq`. JournalFull,
-        JournalError, or ValueError for a size that no record has."""
+    def append(self, body, key=None):
+        """Make `body` durable and return its number, which was `next_seq`.
+
+        `key` is the key block that the evidence in `body` refers to: it is written as well, in the
+        same operation, unless it stands in the same sector already. JournalFull, JournalError, or
+        ValueError for a size that no record has.
+        """
         n = len(body)
         if not 0 < n <= self.max_body:
             raise ValueError("a record of %d bytes" % n)
         size = fmt.entry_size(n)
+        key_size = fmt.entry_size(len(key)) if key else 0
+        if size + key_size > self._ring.room:
+            raise ValueError("a key block of %d bytes" % len(key))
         seq = self._last + 1
         chain = fmt.link(self._chain, body)
         ring = self._ring
-        for _ in range(2):
+        for _ in range(_TRIES):
+            before = key_size if key_size and bytes(key[:_MARK]) != self._key else 0
             at = 0
-            if ring.pos + size > ring.size:
+            if ring.pos + before + size > ring.size:
                 self._advance()
                 at = fmt.OPEN_SIZE
-            length = at + fmt.pack_entry(ring.tx, at, fmt.RECORD, seq, chain, body, self._seed)
-            addr = ring.head * ring.size + ring.pos
-            if ring.program(addr - at, length):
-                ring.pos += size
-                self._last = seq
-                self._chain = chain
-                self._after_addr = addr + fmt.BODY_AT + n + 4
-                return seq
+                before = key_size
+            addr = ring.head * ring.size + ring.pos - at
+            kept = True
+            if before:
+                length = at + fmt.pack_entry(
+                    ring.tx, at, fmt.KEY, seq, fmt.NO_CHAIN, key, self._seed
+                )
+                if at + before + size > len(ring.tx):  # too much for one operation
+                    kept = ring.program(addr, length)
+                    addr += at + before
+                    at = 0
+                else:
+                    at += before
+                    for k in range(length, at):
+                        ring.tx[k] = 0xFF
+            if kept:
+                length = at + fmt.pack_entry(ring.tx, at, fmt.RECORD, seq, chain, body, self._seed)
+                if ring.program(addr, length):
+                    if before:
+                        self._key = bytes(key[:_MARK])
+                    ring.pos += before + size
+                    self._last = seq
+                    self._chain = chain
+                    self._after_addr = addr + length
+                    return seq
             # What stands there now cannot be trusted, and neither can its neighbourhood.
             ring.pos = ring.size
         raise JournalError("flash does not keep what is written to it")
@@ -167,11 +199,17 @@ class Journal:
 
     def prepare(self):
         """Erase one sector ahead if one is wanted and may be erased (some 50 ms in which nothing
-        else runs on an ESP32). Returns whether it did, so that the caller can ask again."""
-        if self._clean >= min(_AHEAD, self._usable):
+        else runs on an ESP32). Returns whether it tried, so that the caller can ask again."""
+        if self._clean >= _AHEAD:
             return False
-        self._ring.recycle(self._ring.ahead(self._clean))
-        self._clean += 1
+        if self._usable <= self._clean:
+            self._count_usable()
+            if self._usable <= self._clean:
+                return False
+        if self._ring.recycle(self._ring.ahead(self._clean)):
+            self._clean += 1
+        else:
+            self._count_usable()
         return True
 
     def ack(self, seq):
@@ -184,39 +222,46 @@ class Journal:
         if seq <= self._acked:
             return True
         self._acked = seq
-        self._usable = self._ring.count_usable(self._acked)
+        self._count_usable()
         ring = self._ring
         size = fmt.entry_size(0)
         addr = ring.head * ring.size + ring.pos
         if ring.pos + size <= ring.size:
             length = fmt.pack_entry(ring.tx, 0, fmt.ACK, seq, fmt.NO_CHAIN, b"", self._seed)
             ring.pos += size
-        elif self._usable:
+        else:
+            self._find_clean()
+            if not self._usable:
+                return False
             self._advance()  # the new sector's header carries the mark
             addr = ring.head * ring.size + fmt.OPEN_AT
             length = fmt.OPEN_SIZE
-        else:
-            return False
         if ring.program(addr, length):
             return True
         ring.pos = ring.size  # records behind a header that failed would not be found
         return False
 
-    def read(self, from_seq=0):
+    def read(self, from_seq=0, keys=False):
         """Yield (seq, body, after, chain_ok, chain) of each record from `from_seq` on.
 
         after: the 5 bytes of record.decode_after; chain: this record's 8 bytes. chain_ok: it links
-        to the record before it, or to what the log says of a lost one. Appending, acknowledging
-        and preparing meanwhile are allowed; what is reclaimed under the reader is skipped.
+        to the record before it, or to what the log says of a lost one. With `keys`, key blocks
+        come as well, ahead of the records that refer to them, with seq 0 and the block as body: as
+        flash has it, which its hash judges. Appending, acknowledging and preparing meanwhile are
+        allowed; what is reclaimed under the reader is skipped.
         """
         ring = self._ring
+        if not ring.number:
+            return
         i = ring.start(from_seq)
         whole = i == ring.tail
-        last = None
+        last = key = None
+        told = b""
         missing = 0
         before = []  # what the next record's chain may follow: several if something was lost
         while True:
-            first = ring.first[i]
+            erases = ring.erases
+            first = ring.first(i)
             header = fmt.unpack_open(ring.header(i)) if first else None
             if header:
                 last = first - 1 if last is None else last
@@ -225,21 +270,26 @@ class Journal:
                 before.append(header[3])
                 for _, kind, seq, n in ring.walk(i, header[4]):
                     stored = bytes(ring.rxv[8:16])
+                    end = fmt.BODY_AT + n
                     if kind == fmt.DAMAGE:
                         before.append(stored)
+                    elif kind == fmt.KEY:
+                        key = bytes(ring.rxv[fmt.BODY_AT : end]) if keys else None
                     elif kind == fmt.RECORD and seq > last:
                         missing += seq - 1 - last
                         last = seq
                         if seq >= from_seq:
-                            end = fmt.BODY_AT + n
                             body = bytes(ring.rxv[fmt.BODY_AT : end])
                             after = bytes(ring.rxv[end + 4 : end + 4 + fmt.AFTER_SIZE])
                             ok = stored in [fmt.link(c, body) for c in before]
+                            if key and key != told:
+                                told = key
+                                yield 0, key, b"", True, fmt.NO_CHAIN
                             yield seq, body, after, ok, stored
-                            if ring.first[i] != first:
+                            if erases != ring.erases and ring.first(i) != first:
                                 break
                         before = [stored]
-            if ring.first[i] != first:
+            if erases != ring.erases and ring.first(i) != first:
                 # Reclaimed while the caller had a record of it in hands.
                 whole = False
                 i = ring.tail
@@ -251,35 +301,47 @@ class Journal:
             self.damaged = missing + self._last - last
 
     def info(self):
-        """What can be said without reading flash; sizes in bytes."""
+        """What a technician asks for; sizes in bytes. Reads a few headers."""
         ring = self._ring
-        first = ring.first[ring.tail]
+        first = ring.oldest
+        free = ring.count - len(ring.bad)
+        if ring.number:
+            free -= (ring.head - ring.start(self._acked + 1)) % ring.count + 1
         return {
             "first": first or self._last + 1,
             "next": self._last + 1,
             "acked": self._acked,
             "records": self._last + 1 - first if first else 0,
             "unacknowledged": self._last - self._acked,
-            "capacity_bytes": ring.count * ring.room,
-            "free_bytes": ring.size - ring.pos + self._usable * ring.room,
+            "capacity_bytes": (ring.count - len(ring.bad)) * ring.room,
+            "free_bytes": ring.size - ring.pos + max(0, free) * ring.room,
             "erased_ahead": self._clean,
             "damaged": self.damaged,
             "torn": self.torn,
             "faults": ring.faults,
+            "worn_out": len(ring.bad),
             "mount_ms": self.mount_ms,
         }
+
+    def _find_clean(self):
+        ring = self._ring
+        if not self._usable:
+            self._count_usable()
+        while self._usable and not self._clean:
+            if ring.recycle(ring.ahead(0)):
+                self._clean = 1
+            else:
+                self._count_usable()
 
     def _advance(self):
         """Make the next sector of the ring the head. Its open header is left in the ring's `tx`,
         to be programmed at OPEN_AT together with what comes first."""
+        ring = self._ring
+        self._find_clean()
         if not self._usable:
             raise JournalFull("all records wait to be acknowledged")
-        ring = self._ring
-        if not self._clean:
-            ring.recycle(ring.ahead(0))
-            self._clean = 1
         self._clean -= 1
         self._usable -= 1
-        self._number += 1
-        self._seed = fmt.pack_open(ring.tx, self._number, self._last + 1, self._acked, self._chain)
         ring.take(self._last + 1)
+        self._key = b""
+        self._seed = fmt.pack_open(ring.tx, ring.number, self._last + 1, self._acked, self._chain)

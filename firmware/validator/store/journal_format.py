@@ -34,6 +34,7 @@ BODY_AT = 16
 RECORD = 0x52
 DAMAGE = 0
 ACK = 0x41  # no body; seq says up to where records are acknowledged
+KEY = 0x4B  # what the evidence of records behind it in this sector refers to; seq of the first
 
 NO_CHAIN = b"\0" * CHAIN_SIZE
 RETIRED = b"\0" * OPEN_SIZE
@@ -110,7 +111,7 @@ def entry_head(data):
         return None
     n = data[0] | data[1] << 8
     kind = data[2]
-    if kind not in (RECORD, ACK) or data[3] != _check(n, kind) or entry_size(n) > len(data):
+    if kind not in (RECORD, ACK, KEY) or data[3] != _check(n, kind) or entry_size(n) > len(data):
         return None
     return kind, n
 

@@ -97,7 +97,8 @@ def decode(data):
     """The fields of `encode`, each present, plus "version"; RecordError on anything else.
 
     Names that are absent come as "" (vehicle, line, stop, last4), {} (detail, other), 0 (config),
-    None (token, evidence, code, unknown phase). Optional fields of a later firmware are kept in "other" {id: bytes}.
+    None (token, evidence, code, unknown phase). Optional fields of a later firmware are kept in
+    "other" {id: bytes}.
     """
     data = bytes(data)
     if not data:

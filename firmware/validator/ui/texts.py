@@ -36,15 +36,33 @@ STATES = {
 
 _FALLBACK = ("请重试", "Please try again")
 
+_own = {}  # the operator's sentences, by result ("accepted" for "") or state
+_english_first = []
+
+
+def configure(display):
+    """The configuration's section "display": {"language": "zh" or "en", "texts": {name: {"zh",
+    "en"}}}, a sentence for each name of a result or state, "accepted" among them."""
+    _own.clear()
+    for name, words in display.get("texts", {}).items():
+        _own[name] = (words["zh"], words["en"])
+    _english_first[:] = (True,) if display.get("language") == "en" else ()
+
+
+def _ordered(pair):
+    return (pair[1], pair[0]) if _english_first else pair
+
 
 def result(reason):
-    """(Chinese, English) for a result's reason, "" being an accepted one. Never raises."""
-    return RESULTS.get(reason, _FALLBACK)
+    """(Chinese, English) for a result's reason, "" being an accepted one; the other way round
+    where the operator says so. Never raises."""
+    own = _own.get(reason or "accepted")
+    return _ordered(own or RESULTS.get(reason, _FALLBACK))
 
 
 def state(name):
-    """(Chinese, English) for a state of the validator; KeyError if there is none."""
-    return STATES[name]
+    """The same for a state of the validator; KeyError if there is none."""
+    return _ordered(_own.get(name) or STATES[name])
 
 
 def money(fen):
@@ -64,4 +82,4 @@ def amounts(fare, balance):
     if balance is not None:
         zh.append("余额 " + money(balance))
         en.append("Left " + money(balance))
-    return " ".join(zh), " ".join(en)
+    return _ordered((" ".join(zh), " ".join(en)))

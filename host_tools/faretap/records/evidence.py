@@ -1,5 +1,9 @@
 """The acquirer's side of a record's evidence: opened with the acquirer's private key.
 
+    blocks = KeyBlocks()                      # those that came with the records
+    blocks.add(block)
+    objects(unseal(evidence, key, blocks))
+
 The layout is that of `validator.media.evidence`; nothing of its code is used here.
 """
 
@@ -13,14 +17,21 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.padding import PKCS7
 
 from faretap.errors import FaretapError
 
-VERSION = 1
-_MAC_SIZE = 16
-_IV_SIZE = 16
+VERSIONS = (2, 3)  # whole, and without its key block
 _KEYS_SIZE = 32
+_ID_SIZE = 4
+_MAC_SIZE = 8
+
+# The objects of a settlement in the order of `validator.media.evidence.TAGS`.
+_TAGS = (
+    *(0x9F26, 0x9F27, 0x9F10, 0x9F37, 0x9F36, 0x95, 0x9A, 0x9C, 0x9F02, 0x5F2A, 0x82, 0x9F1A),
+    *(0x9F03, 0x9F33, 0x9F34, 0x9F35, 0x9F1E, 0x9F41, 0x9F63, 0x84, 0x9F09, 0x57, 0x5F34),
+    *(0x5A, 0x5F24),
+)
+_ABSENT = 0xFF
 
 
 class EvidenceError(FaretapError):
@@ -42,19 +53,94 @@ def load_key(path: Path, password: bytes | None = None) -> rsa.RSAPrivateKey:
     return key
 
 
-def unseal(evidence: bytes, key: rsa.RSAPrivateKey) -> bytes:
-    """The settlement's data objects (BER-TLV) of one record."""
-    if len(evidence) < 3 or evidence[0] != VERSION:
+class KeyBlocks:
+    """Key blocks by what evidence calls them. One that has a rotten bit is mended when it is
+    wanted: its name says when it is right."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[bytes, bytes] = {}
+
+    def add(self, block: bytes) -> bytes:
+        """Take a block in; returns its name."""
+        name = hashlib.sha256(block).digest()[:_ID_SIZE]
+        self._blocks[name] = block
+        return name
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def find(self, name: bytes) -> bytes | None:
+        """The block of that name, if it is here, or one bit of it is wrong."""
+        found = self._blocks.get(name)
+        if found is not None:
+            return found
+        for block in list(self._blocks.values()):
+            mended = _mend(block, name)
+            if mended is not None:
+                self._blocks[name] = mended
+                return mended
+        return None
+
+    def whole(self, evidence: bytes) -> bytes:
+        """The same evidence with its key block in it; unchanged if it has one already.
+
+        EvidenceError if the block that it names is not here.
+        """
+        if evidence[:1] != b"\x03":
+            return evidence
+        block = self.find(evidence[1 : 1 + _ID_SIZE])
+        if block is None:
+            raise EvidenceError(
+                "The key block of this evidence is missing.",
+                "Pull the records from the beginning: it stands before them.",
+            )
+        return b"\x02" + len(block).to_bytes(2, "big") + block + evidence[1 + _ID_SIZE :]
+
+
+def _mend(block: bytes, name: bytes) -> bytes | None:
+    changed = bytearray(block)
+    for at in range(len(changed)):
+        for bit in range(8):
+            changed[at] ^= 1 << bit
+            if hashlib.sha256(changed).digest()[:_ID_SIZE] == name:
+                return bytes(changed)
+            changed[at] ^= 1 << bit
+    return None
+
+
+def unseal(evidence: bytes, key: rsa.RSAPrivateKey, blocks: KeyBlocks | None = None) -> bytes:
+    """What was sealed: of a card, the settlement's data objects (BER-TLV); of a code, its bytes.
+
+    `blocks` are needed for evidence that only names its key block.
+    """
+    if not evidence or evidence[0] not in VERSIONS:
         version = evidence[0] if evidence else "none"
         raise EvidenceError(
-            f"Evidence of version {version}; this software knows {VERSION}.",
+            f"Evidence of version {version}; this software knows 2 and 3.",
             "Use a newer faretap.",
         )
+    evidence = (blocks or KeyBlocks()).whole(evidence)
     size = int.from_bytes(evidence[1:3], "big")
-    wrapped, rest = evidence[3 : 3 + size], evidence[3 + size :]
-    cipher_size = len(rest) - _IV_SIZE - _MAC_SIZE
-    if len(wrapped) != size or cipher_size < 16 or cipher_size % 16:
+    block, sealed = evidence[3 : 3 + size], evidence[3 + size :]
+    wrapped_size = int.from_bytes(block[:2], "big")
+    wrapped, common = block[2 : 2 + wrapped_size], block[2 + wrapped_size :]
+    if len(block) != size or not common or len(sealed) < 2 + 1 + _MAC_SIZE:
         raise EvidenceError("The evidence is cut off.", "Read the record again.")
+    keys = _unwrap(wrapped, key)
+    number, cipher, mac = sealed[:2], sealed[2:-_MAC_SIZE], sealed[-_MAC_SIZE:]
+    message = hashlib.sha256(block).digest() + number + cipher
+    if not hmac.compare_digest(hmac.new(keys[16:], message, "sha256").digest()[:_MAC_SIZE], mac):
+        raise EvidenceError("The evidence was changed after it was made.")
+    plain = _decrypt(keys[:16], number, cipher)
+    if plain[0] == 0:
+        return plain[1:]
+    shared = _values(_decrypt(keys[:16], b"\xff\xff", common), [None] * len(_TAGS))
+    values = _values(plain, shared)
+    named = zip(_TAGS, values, strict=True)
+    return b"".join(_tlv(tag, value) for tag, value in named if value is not None)
+
+
+def _unwrap(wrapped: bytes, key: rsa.RSAPrivateKey) -> bytes:
     oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
     try:
         keys = key.decrypt(wrapped, oaep)
@@ -64,14 +150,50 @@ def unseal(evidence: bytes, key: rsa.RSAPrivateKey) -> bytes:
         ) from None
     if len(keys) != _KEYS_SIZE:
         raise EvidenceError("The evidence's keys have a wrong length.")
-    mac = hmac.new(keys[16:], evidence[:-_MAC_SIZE], hashlib.sha256).digest()[:_MAC_SIZE]
-    if not hmac.compare_digest(mac, evidence[-_MAC_SIZE:]):
-        raise EvidenceError("The evidence was changed after it was made.")
-    iv, ciphertext = rest[:_IV_SIZE], rest[_IV_SIZE:-_MAC_SIZE]
-    decryptor = Cipher(algorithms.AES(keys[:16]), modes.CBC(iv)).decryptor()
-    padded = decryptor.update(ciphertext) + decryptor.finalize()
-    unpadder = PKCS7(128).unpadder()
-    return unpadder.update(padded) + unpadder.finalize()
+    return keys
+
+
+def _decrypt(key: bytes, number: bytes, data: bytes) -> bytes:
+    """AES-128-OFB: each block of the key stream is the one before it, encrypted."""
+    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
+    state = number + bytes(14)
+    stream = b""
+    while len(stream) < len(data):
+        state = encryptor.update(state)
+        stream += state
+    return bytes(a ^ b for a, b in zip(data, stream, strict=False))
+
+
+def _values(packed: bytes, shared: list[bytes | None]) -> list[bytes | None]:
+    same = int.from_bytes(packed[1:5], "big")
+    at = 5
+    values: list[bytes | None] = []
+    try:
+        if packed[0] != 1 or same >> len(_TAGS):
+            raise IndexError
+        for number, known in enumerate(shared):
+            if same >> number & 1:
+                values.append(known)
+                continue
+            size = packed[at]
+            at += 1
+            if size == _ABSENT:
+                values.append(None)
+                continue
+            values.append(packed[at : at + size])
+            at += size
+        if at != len(packed):
+            raise IndexError
+    except IndexError:
+        raise EvidenceError(
+            "The evidence holds no data objects.", "Use a newer faretap."
+        ) from None
+    return values
+
+
+def _tlv(tag: int, value: bytes) -> bytes:
+    head = tag.to_bytes(2 if tag > 0xFF else 1, "big")
+    return head + (b"\x81" if len(value) > 127 else b"") + bytes((len(value),)) + value
 
 
 def objects(data: bytes) -> dict[int, bytes]:

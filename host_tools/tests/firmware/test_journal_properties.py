@@ -121,7 +121,10 @@ RECORD = st.fixed_dictionaries(
             st.text(max_size=8), st.integers() | st.text(max_size=8), max_size=4
         ),
         "evidence": st.none() | st.binary(min_size=1, max_size=300),
-        "other": st.dictionaries(st.integers(6, 255), st.binary(max_size=20), max_size=3),
+        "last4": st.text(max_size=4),
+        "code": st.none() | st.binary(min_size=12, max_size=12),
+        "config": U32,
+        "other": st.dictionaries(st.integers(9, 255), st.binary(max_size=20), max_size=3),
     }
 )
 

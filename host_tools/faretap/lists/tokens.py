@@ -1,0 +1,92 @@
+"""Tokens from files, and the token of a card.
+
+Numbers are read, hashed and forgotten: no error names one.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+from pathlib import Path
+
+from faretap.lists.errors import ListFileError
+
+SCOPES = {"card": 1, "account": 2}
+_KEY_SIZE = 16
+
+
+def read_tokens(path: Path) -> list[bytes]:
+    """8 bytes a token, from a text file with one of 16 hex digits a line (# begins a comment), or
+    from the column `token` of a CSV file with a head line."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as e:
+        raise ListFileError(f"{path} cannot be read: {e.strerror or e}.") from e
+    except UnicodeDecodeError as e:
+        raise ListFileError(f"{path} is not text.") from e
+    lines = text.splitlines()
+    if path.suffix.lower() == ".csv":
+        reader = csv.DictReader(lines)
+        names = {name.strip().lower(): name for name in reader.fieldnames or ()}
+        if "token" not in names:
+            raise ListFileError(f"{path} has no column `token`.", "Name it in the first line.")
+        cells = [(reader.line_num, row[names["token"]] or "") for row in reader]
+    else:
+        cells = [(number, line.partition("#")[0]) for number, line in enumerate(lines, 1)]
+    tokens = []
+    for number, cell in cells:
+        digits = cell.strip()
+        if not digits:
+            continue
+        try:
+            tokens.append(parse_token(digits))
+        except ListFileError as e:
+            raise ListFileError(f"{path}, line {number}: {e.cause}", e.next_step) from None
+    return tokens
+
+
+def parse_token(digits: str) -> bytes:
+    """8 bytes of 16 hex digits."""
+    try:
+        token = bytes.fromhex(digits)
+    except ValueError:
+        token = b""
+    if len(token) != 8 or len(digits) != 16:
+        # What stands there instead may be a card number: it is not shown.
+        raise ListFileError("This is no token.", "16 hex digits are expected.")
+    return token
+
+
+def read_key(path: Path) -> bytes:
+    """The fleet's token key: 32 hex digits in a text file, or 16 bytes."""
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise ListFileError(f"{path} cannot be read: {e.strerror or e}.") from e
+    if len(data) != _KEY_SIZE:
+        try:
+            data = bytes.fromhex(data.decode("ascii").strip())
+        except ValueError:
+            data = b""
+    if len(data) != _KEY_SIZE:
+        raise ListFileError(f"{path} holds no token key.", "32 hex digits are expected.")
+    return data
+
+
+def token_of(key: bytes, number: str, scope: str = "card") -> bytes:
+    """The token of a card number or PAR (scope card), or of an account of a code issuer."""
+    source = number.replace(" ", "").replace("-", "") if scope == "card" else number.strip()
+    if not source or not source.isascii() or not source.isprintable():
+        raise ListFileError("That is neither a card number nor an account.")
+    if scope == "card" and not (source.isdigit() and 8 <= len(source) <= 19) and len(source) != 29:
+        raise ListFileError(
+            "That is neither a card number (8 to 19 digits) nor a PAR (29 characters)."
+        )
+    message = bytes((SCOPES[scope],)) + source.encode()
+    return hmac.new(key, message, hashlib.sha256).digest()[:8]
+
+
+def key_check(key: bytes) -> bytes:
+    """4 bytes that tell a token key from others, as a validator's `config.info` shows them."""
+    return hashlib.sha256(key).digest()[:4]
