@@ -89,6 +89,7 @@ class _Torn:
         self._card = card
         self._command = command
         self.uid, self.atqa, self.sak, self.ats = card.uid, card.atqa, card.sak, card.ats
+        self.seconds = card.seconds
 
     def apdu(self, command: bytes) -> bytes:
         from faretap.link.client import CallError

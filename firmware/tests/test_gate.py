@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from fakes import FakeClock, raises
 from validator import gate as module
-from validator.crypto import curves, ecdsa
+from validator.crypto import signed
 from validator.gate import Gate, challenge_text
 from validator.link.peer import RpcError
 
@@ -24,14 +24,12 @@ class Verify:
     was made of the very digest that is expected."""
 
     def __enter__(self):
-        self._kept = ecdsa.verify, curves.P256.key
-        ecdsa.verify = lambda key, digest, signature: signature == sign(key, digest)
-        curves.P256.key = lambda public: bytes(public)
+        self._kept = signed.by
+        signed.by = lambda public, digest, signature: signature == sign(public, digest)
         return self
 
     def __exit__(self, *_):
-        ecdsa.verify = self._kept[0]
-        del curves.P256.key
+        signed.by = self._kept
 
 
 def sign(public, digest):

@@ -306,9 +306,9 @@ def test_topped_up_meanwhile():
         0, bytes.fromhex("0003000000" + "00002710" + "02" + "110000000001" + "20300101081000")
     )
     result = v.tap(card)
-    # A load is the newest line: no proof is asked for, and the ride is another one.
-    assert outcome(result) == ("accepted", "") and claims(v) == (400, {})
-    assert card.balance == 15000 - 400
+    # A load is the newest line. The debit is the last one all the same: it was for this ride.
+    assert outcome(result) == ("accepted", "") and claims(v) == (200, {})
+    assert card.balance == 15000 - 200
 
 
 def test_declined_when_it_comes_back():

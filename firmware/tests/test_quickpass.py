@@ -3,7 +3,6 @@ from fakes import FakeClock, raises, run
 from validator.emv import afl, dol
 from validator.emv.tlv import TlvError
 from validator.media import cards, terminal
-from validator.media import quickpass as qp
 from validator.media import quickpass_data as data
 from validator.media.phases import Phases
 from validator.media.result import Refused

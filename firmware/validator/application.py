@@ -5,7 +5,7 @@ import gc
 import sys
 from hashlib import sha256
 
-from validator import calls_config, calls_lists, calls_records
+from validator import calls_config, calls_lists, calls_records, calls_update
 from validator.calls import Calls
 from validator.gate import Gate
 from validator.link.peer import REFUSED, Peer, RpcError
@@ -29,8 +29,9 @@ from validator.ui.wiring import build as build_ui
 _SCAN_CHECK_MS = 20000  # silence after which the engine is asked whether it is still there
 _SCAN_RETRY_MS = 5000
 _IDLE_MS = 250
+_SERVING = ("validator.media", "validator.emv", "validator.sam", "validator.fare")
 _PSAM_EVERY = 120  # idle rounds: a PSAM that failed is tried again
-_COLLECT_EVERY = 8  # idle rounds without a tap: the poller makes some garbage too
+_COLLECT_EVERY = 2  # idle rounds without a tap: the poller makes some garbage too
 
 
 class App:
@@ -82,6 +83,7 @@ class App:
         # Ticks count from power-up on a chip, from elsewhere on other targets.
         self._started = boot.get("started", 0)
         self.boot_ms = self.uptime_ms()
+        self.updates = calls_update.register(self, self.peer)
 
     # -- building ----------------------------------------------------------------------------
 
@@ -151,6 +153,20 @@ class App:
 
     def _denied(self, token):
         return self.lists is not None and self.lists.contains(token)
+
+    def put_away(self):
+        """Serve nobody any more, and give back the memory of what did: before a restart."""
+        self.taps.closed = True
+        self.taps.operate(None, None, 0)
+        self.operation = None
+        for name in list(sys.modules):
+            package, _, module = name.rpartition(".")
+            if package in _SERVING:
+                del sys.modules[name]
+                parent = sys.modules.get(package)
+                if hasattr(parent, module):
+                    delattr(parent, module)
+        gc.collect()
 
     def configured(self):
         """Another configuration is in force: begin anew with it, when nobody is being served."""
@@ -248,21 +264,23 @@ class App:
 
     async def _begin(self):
         """What riders have to wait for, and the link has not; then idle work for ever."""
-        operation = self.operation
-        if operation and self.journal:
-            try:
-                await operation.restore(self.journal, self.clock.sleep_ms)
-            except (JournalError, OSError) as e:
-                self.log.error("journal", "cannot be read back: %r" % e)
-            if operation.purse:
-                from validator import sam
-                from validator.sam import wiring
-
-                await sam.start(operation.purse, wiring.build(self.board, self.clock), self.log)
+        if self.operation and self.journal:
+            await self._restore(self.operation)
         serves = self.journal is not None and not self.fault
         self.ui.ready() if serves else self.ui.out_of_service()
         self._open.set()
         await self._housekeeping()
+
+    async def _restore(self, operation):
+        try:
+            await operation.restore(self.journal, self.clock.sleep_ms)
+        except (JournalError, OSError) as e:
+            self.log.error("journal", "cannot be read back: %r" % e)
+        if operation.purse:
+            from validator import sam
+            from validator.sam import wiring
+
+            await sam.start(operation.purse, wiring.build(self.board, self.clock), self.log)
 
     async def _link(self):
         await self.peer.run()
@@ -307,6 +325,13 @@ class App:
     def _scan_fault(self, kind, length):
         self.log.warning("scanner", "a code of %d bytes was %s" % (length, kind))
 
+    async def _prepare(self, operation, rounds):
+        operation.prepare()
+        if operation.purse and rounds % _PSAM_EVERY == 0:
+            from validator import sam
+
+            await sam.check(operation.purse, self.log)
+
     async def _housekeeping(self):
         """Idle work, never during a tap: flash erased ahead of the next record, garbage."""
         idle = rounds = 0
@@ -320,14 +345,9 @@ class App:
                     self.journal.prepare()
                 except (JournalError, OSError) as e:
                     self.log.error("journal", "erasing ahead failed: %r" % e)
-            operation = self.operation
-            if operation:
-                operation.prepare()
+            if self.operation:
                 rounds += 1
-                if operation.purse and rounds % _PSAM_EVERY == 0:
-                    from validator import sam
-
-                    await sam.check(operation.purse, self.log)
+                await self._prepare(self.operation, rounds)
             idle += 1
             if taps != self.taps.count or idle >= _COLLECT_EVERY:
                 idle = 0

@@ -78,6 +78,8 @@ class Calls:
         info["session"] = app.gate.status()["session"]
         info["config"] = app.configuration.info()
         info["fault"] = app.fault
+        in_place = app.boot.get("in_place")
+        info["in_place"] = in_place.info() if in_place else None
         info["clock"] = {"unix": app.clock.unix(), "trusted": app.clock.trusted}
         info["reader"] = app.reader_status()
         info["scanner"] = app.scanner_status()
@@ -108,6 +110,7 @@ class Calls:
         if not isinstance(seconds, int) or not 1700000000 <= seconds < 4102444800:
             raise RpcError(REFUSED, "a time of unix seconds between 2023 and 2100 is needed")
         self._app.clock.set_unix(seconds)
+        self._app.updates.clock_set()
         return {"unix": self._app.clock.unix()}
 
     def screen(self, params):

@@ -1,12 +1,14 @@
 """Calls about the operator's configuration; docs/link.md lists them.
 
 A bundle needs no session: nothing is written for a head that the operator did not sign. Reading
-does. `app` has configuration, clock, gate, taps, log, and `configured()`, which is called after a
-switch, before the answer leaves: it restarts the application a moment later.
+does. `app` has configuration, clock, gate, taps, log; `put_away()`, after which no rider is served
+and what served them is out of memory; and `configured()`, which restarts the application a moment
+later, when the answer has left.
 """
 
 import asyncio
 import binascii
+import gc
 
 from validator.link.peer import REFUSED, RpcError
 from validator.store.bundle import Refused
@@ -14,6 +16,7 @@ from validator.store.bundle import Refused
 _SECRET = ("token_key",)  # members that no call gives out
 _PIECE = 480  # bytes of a member in one answer
 _WAIT_MS = 20
+_THRESHOLD = 16384  # bytes between two collections while a configuration comes in
 
 
 class ConfigCalls:
@@ -36,6 +39,11 @@ class ConfigCalls:
         """A bundle's head in hex; {"next": offset wanted, "size": of the body}."""
         head = bytes.fromhex(params["head"])
         await self._idle()
+        # What is loaded and computed from here on leaves garbage behind each piece that stays. Not
+        # collected, it would scatter them over all of the heap, and nothing large would fit.
+        gc.collect()
+        if hasattr(gc, "threshold"):  # CPython, in tests, has none
+            gc.threshold(_THRESHOLD)
         app = self._app
         if self._put is None:
             from validator.store.config_put import Put
@@ -53,19 +61,24 @@ class ConfigCalls:
 
     async def commit(self, params):
         """Put in force what came."""
+        put = self._begun()
         await self._idle()
         app = self._app
+        # The new one is checked in the memory of the one in force. Whichever it will be from now
+        # on, the application starts anew with it.
+        app.put_away()
         try:
             from validator.operation import CHECKS
 
-            _refusing(self._begun().commit, CHECKS)
+            _refusing(put.commit, CHECKS)
         except RpcError as e:
             app.log.warning("config", "refused: " + e.message)
             raise
-        self._put = None
+        finally:
+            self._put = None
+            app.configured()
         info = app.configuration.info()
         app.log.info("config", "version %d, %s" % (info["version"], info["hash"]))
-        app.configured()
         return info
 
     def read(self, params):

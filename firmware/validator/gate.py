@@ -54,6 +54,7 @@ class Gate:
         self._name = ""
         self._heard = 0
         self._refused = 0
+        self._heard_refusal = 0
 
     def register(self, peer):
         peer.register("session.challenge", self._challenge)
@@ -118,14 +119,10 @@ class Gate:
 
     def _right(self, public, signature, nonce):
         # Loaded for the moment it is needed: a session is rare, the heap is small.
-        from validator.crypto import curves, ecdsa
+        from validator.crypto import signed
 
-        try:
-            key = curves.P256.key(public)
-        except ValueError:
-            return False
         digest = sha256(challenge_text(self._serial, nonce)).digest()
-        return ecdsa.verify(key, digest, signature)
+        return signed.by(public, digest, signature)
 
     def _close(self, params):
         self._rights = ()

@@ -13,7 +13,8 @@ from validator.store import record
 _RECALL = 1024  # records: a ride code lives for minutes, a busy bus has some 600 riders an hour
 _QUICKPASS = MEDIA.index("quickpass")
 _RIDES = [MEDIA.index(name) for name in ("ride_code", "union_code", "alipay_code", "cpm")]
-_RIDES.append(_QUICKPASS)
+_TUNION = MEDIA.index("tunion")
+_RIDES += (_QUICKPASS, _TUNION)
 _MAX_FARE = 100000  # fen: no ride of a bus or taxi costs more, a mistyped fare may
 _MAX_NAME = 32
 
@@ -132,12 +133,20 @@ class Operation:
             if torn is not None:  # an empty one is false
                 torn.recall(seq, body)
             if body[11] or medium not in _RIDES:
-                continue  # not accepted, or a purse, which knows by itself
+                continue  # not accepted, or nothing to remember
             try:
                 fields = record.decode(body)
             except record.RecordError:
                 continue  # of a later firmware, which was rolled back
             rules = self.cards
+            if medium == _TUNION:
+                if self.purse and fields["token"]:
+                    # One card after another: the last few are all that its window can ask for.
+                    last = self.purse["last"]
+                    if len(last) >= 8:
+                        last.clear()
+                    last[fields["token"]] = fields["time"]
+                continue
             if medium != _QUICKPASS:
                 if self.codes and fields["code"]:
                     self.codes["replay"].restore((fields["code"],))

@@ -51,8 +51,11 @@ class Taps:
 
     def operate(self, operation, tokens, version):
         """From now on under the operator's rules: an `Operation`, the `Tokens` it was made with,
-        and the version of its configuration."""
+        and the version of its configuration. None: no more taps, before a restart."""
         self._operation = operation
+        if operation is None:
+            cards.choose(None)
+            return
         self._tokens = tokens
         self._config = version
         cards.choose(bool(operation.cards), bool(operation.purse))
@@ -207,6 +210,11 @@ class Taps:
             "evidence": result.evidence,
             "code": result.code,
             "config": self._config,
+            # There from the start: a dict that grows is copied.
+            "vehicle": None,
+            "line": None,
+            "stop": None,
+            "detail": None,
         }
         if operation:
             fields["vehicle"] = operation.vehicle
@@ -228,6 +236,8 @@ class Taps:
 def _split(seal, evidence):
     """Evidence without its key block, and the block, which the journal keeps once a sector."""
     own = _PURSE_SIZE if evidence[0] == _PURSE else 0  # what a purse leaves in clear stays ahead
+    if not own:
+        return seal.split(evidence)
     if len(evidence) == own:
         return evidence, None
     short, key = seal.split(evidence[own:])

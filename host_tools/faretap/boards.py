@@ -203,7 +203,7 @@ class Buzzer(_Strict):
 
 class Psam(_Strict):
     """A PSAM's slot: a UART whose TX (open drain) and RX are both on the I/O contact, RST, and a
-    clock from a PWM output. `echo` false: wired so that RX does not hear TX. See docs/tunion.md."""
+    clock from a PWM output. `echo` false: wired so that RX does not hear TX (docs/tunion.md)."""
 
     uart: int
     tx: Pin

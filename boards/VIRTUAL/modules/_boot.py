@@ -35,6 +35,22 @@ class _Module:
             setattr(self, name, changed[name])
 
 
+def _make_room_for_names():
+    """MicroPython's table of names doubles when it is full: 30 KB in one piece at the last time,
+    which a heap in use does not have. On a chip the application's names are in flash; here the
+    table grows to its full size beforehand."""
+    before = gc.mem_alloc()
+    i = 0
+    while gc.mem_alloc() - before < _DOUBLED:
+        before = gc.mem_alloc()
+        for _ in range(16):
+            hasattr(sys, "%x" % i)  # whatever is asked for by name is a name from then on
+            i += 1
+
+
+_DOUBLED = 24000  # bytes: at the last time, and no time before
+
+
 def run(settings):
     import os
 
@@ -44,6 +60,7 @@ def run(settings):
 
     import __main__
 
+    _make_room_for_names()
     vboard.open_pipes(settings)
     import time
 

@@ -115,7 +115,7 @@ class UART(io.IOBase):
                 return
             self._buf[:left] = self._buf[self._head : self._tail]
             self._head, self._tail = 0, left
-        got = self._rx.readinto(self._view[self._tail :])
+        got = self._rx.readinto(self._view[self._tail :] if self._tail else self._view)
         if got:
             self._tail += got
 

@@ -2,7 +2,7 @@
 
 To the board:   uart N BAUD RXBUF | uart N off     answered by "ok"
                 pin N LEVEL | i2c BUS ADDR HEX | freq HZ | kbd CODE | rtc SECONDS | rtcmem HEX
-                wdt MS | feed | reset soft|hard | mode NAME
+                wdt MS | feed | cut | reset soft|hard | mode NAME
 From the board: ok | pin N LEVEL
 """
 

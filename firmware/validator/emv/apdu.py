@@ -12,14 +12,28 @@ _MAX_ROUNDS = 20  # GET RESPONSE in a row
 
 def select(name):
     """SELECT by DF name, first occurrence, FCI asked for."""
-    return b"\x00\xa4\x04\x00" + bytes((len(name),)) + bytes(name) + b"\x00"
+    n = len(name)
+    out = bytearray(n + 6)
+    out[1] = 0xA4
+    out[2] = 0x04
+    out[4] = n
+    out[5 : 5 + n] = name
+    return out
 
 
 def get_processing_options(data):
     """GPO; `data` is the PDOL's data without its 83 template."""
     n = len(data)
-    head = bytes((0x83, n)) if n < 0x80 else bytes((0x83, 0x81, n))
-    return b"\x80\xa8\x00\x00" + bytes((len(head) + n,)) + head + bytes(data) + b"\x00"
+    at = 7 if n < 0x80 else 8  # where the data begin
+    out = bytearray(at + n + 1)
+    out[0] = 0x80
+    out[1] = 0xA8
+    out[4] = at - 5 + n
+    out[5] = 0x83
+    out[6] = 0x81
+    out[at - 1] = n
+    out[at : at + n] = data
+    return out
 
 
 def read_record(sfi, number):

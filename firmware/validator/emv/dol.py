@@ -20,7 +20,9 @@ def build(names, values):
             raise TlvError("a list that asks for too much")
         value = values.get(tag, b"")
         have = len(value)
-        if tag in _NUMERIC:
+        if have == length:
+            out += value
+        elif tag in _NUMERIC:
             if have < length:
                 out += bytes(length - have)
                 out += value

@@ -12,6 +12,10 @@ class TlvError(ValueError):
     """Data that is no well-formed BER-TLV."""
 
 
+# Tag and length that were read last. To return them as pairs would cost a tap 2 KB of garbage.
+_seen = [0, 0]
+
+
 def parse(data):
     """The data objects of `data`, one level: list of (tag, value).
 
@@ -19,22 +23,42 @@ def parse(data):
     (see `is_constructed`) is parsed by another call. Zero bytes between objects are skipped.
     """
     view = memoryview(data)
-    end = len(view)
     out = []
-    i = 0
-    while i < end:
-        if view[i] == 0:
-            i += 1
-            continue
-        tag, i = _tag(view, i, end)
-        length, i = _length(view, i, end)
-        if length > end - i:
-            raise TlvError("value longer than its template")
-        if len(out) == _MAX_OBJECTS:
-            raise TlvError("too many objects")
-        out.append((tag, view[i : i + length]))
-        i += length
+    i = _object(view, 0, 0)
+    while i >= 0:
+        end = i + _seen[1]
+        out.append((_seen[0], view[i:end]))
+        i = _object(view, end, len(out))
     return out
+
+
+def only(data, *tags):
+    """(tag, value) of the one object that `data` is to be, with one of these tags; else None."""
+    view = memoryview(data)
+    i = _object(view, 0, 0)
+    if i < 0:
+        return None
+    tag = _seen[0]
+    end = i + _seen[1]
+    if _object(view, end, 1) >= 0 or tag not in tags:
+        return None
+    return tag, view[i:end]
+
+
+def _object(view, i, before):
+    """Read the head of the object at `i`, or behind zeros there: where its value begins, or -1 if
+    there is none. Its tag and length stand in `_seen`; `before` is how many came before it."""
+    end = len(view)
+    while i < end and not view[i]:
+        i += 1
+    if i >= end:
+        return -1
+    i = _length(view, _tag(view, i, end), end)
+    if _seen[1] > end - i:
+        raise TlvError("value longer than its template")
+    if before == _MAX_OBJECTS:
+        raise TlvError("too many objects")
+    return i
 
 
 def _tag(view, i, end):
@@ -51,7 +75,8 @@ def _tag(view, i, end):
                 break
         else:
             raise TlvError("tag too long")
-    return tag, i
+    _seen[0] = tag
+    return i
 
 
 def _length(view, i, end):
@@ -69,7 +94,8 @@ def _length(view, i, end):
         for _ in range(n):
             length = (length << 8) | view[i]
             i += 1
-    return length, i
+    _seen[1] = length
+    return i
 
 
 def is_constructed(tag):
@@ -84,14 +110,21 @@ def find(data, *path):
 
     The PDOL of an application: find(fci, 0x6F, 0xA5, 0x9F38).
     """
+    view = memoryview(data)
     for tag in path:
-        for t, value in parse(data):
-            if t == tag:
-                data = value
-                break
-        else:
+        at = -1
+        length = count = 0
+        i = _object(view, 0, 0)
+        while i >= 0:  # to the end: a template that is malformed behind it is malformed
+            if at < 0 and _seen[0] == tag:
+                at = i
+                length = _seen[1]
+            count += 1
+            i = _object(view, i + _seen[1], count)
+        if at < 0:
             return None
-    return data
+        view = view[at : at + length]
+    return view
 
 
 def collect(data, into, depth=0):
@@ -102,13 +135,21 @@ def collect(data, into, depth=0):
     """
     if depth >= _MAX_DEPTH:
         raise TlvError("nested too deep")
-    for tag, value in parse(data):
+    view = memoryview(data)
+    count = 0
+    i = _object(view, 0, 0)
+    while i >= 0:
+        tag = _seen[0]
+        end = i + _seen[1]
+        value = view[i:end]
         if is_constructed(tag):
             collect(value, into, depth + 1)
         elif tag not in into:
             into[tag] = value
         elif into[tag] != value:
             raise TlvError("two values of %X" % tag)
+        count += 1
+        i = _object(view, end, count)
     return into
 
 
@@ -119,9 +160,9 @@ def parse_dol(data):
     out = []
     i = 0
     while i < end:
-        tag, i = _tag(view, i, end)
+        i = _tag(view, i, end)
         if i >= end:
             raise TlvError("length missing")
-        out.append((tag, view[i]))
+        out.append((_seen[0], view[i]))
         i += 1
     return out

@@ -37,8 +37,13 @@ BAD = "bad"
 
 def encode(message):
     """The frame of a message, as bytes."""
+    return b"".join(pieces(message))
+
+
+def pieces(message):
+    """The same in three, to be written one after another without a copy of it all."""
     body = json.dumps(message).encode()
-    return b"\x1e%s#%04x\n" % (body, crc16(body))
+    return b"\x1e", body, b"#%04x\n" % crc16(body)
 
 
 def encode_block(channel, sequence, payload):

@@ -60,7 +60,7 @@ try:
         return DeflateIO(stream, RAW, WBITS).readinto(out)
 
 except ImportError:  # CPython
-    import zlib
+    import zlib  # type: ignore[import-not-found]
 
     def _inflate(stream, out):
         try:

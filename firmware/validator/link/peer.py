@@ -133,7 +133,8 @@ class Peer:
             console.credit(64)
 
     def _send(self, message):
-        self._console.write(frame.encode(message))
+        for piece in frame.pieces(message):
+            self._console.write(piece)
 
     def _message(self, message):
         if not isinstance(message, dict):

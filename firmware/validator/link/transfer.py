@@ -46,6 +46,7 @@ class Transfer:
     def __init__(self, app, peer):
         self.sinks = {}
         self.sources = {}
+        self.slow = False  # the console is much slower than its line, see send.py
         self._app = app
         self._receiver = None
         self._others = peer.on_block
@@ -112,4 +113,4 @@ class Transfer:
         self._app.gate.need("records")
         from validator.link import send
 
-        return await send.run(self._app.console, source, params)
+        return await send.run(self._app, source, params)

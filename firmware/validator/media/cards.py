@@ -28,10 +28,14 @@ _MAX_CANDIDATES = 16
 _NO_PRIORITY = 16  # behind 1…15; 0 in a PPSE means none as well
 
 
-def choose(verified, purses):
+def choose(verified, purses=False):
     """Load the media: QuickPass' kernel (`verified`) or the module that only identifies such a
-    card, the purchase of purses or theirs. All at once would fill a plain ESP32's heap."""
+    card, the purchase of purses or theirs. All at once would fill a plain ESP32's heap. None:
+    let go of what is loaded."""
     _modules.clear()
+    _chosen[:] = (None, None)
+    if verified is None:
+        return
     if purses:
         from validator.media import purse
 
@@ -176,7 +180,7 @@ class _Choice:
 
     def _wanted(self, aid):
         for ours in self._aids:
-            if aid[: len(ours)] == ours:
+            if aid.startswith(ours):
                 return True
         return False
 

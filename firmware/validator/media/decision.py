@@ -27,6 +27,7 @@ class Rider:
         self.begins = None
         self.expiry = ""
         self.device_cvm = False
+        self.tokens = None
 
     def source(self):
         """What the rider's token is made of: the account where the card names it (PAR)."""
@@ -105,12 +106,15 @@ def check(rider, terminal, rules):
 
 
 def tokens(rider, rules):
-    """Every token that this rider may be listed under: the account's first, then the card's."""
-    token = rules["token"]
-    out = [token(rider.source())]
-    if rider.reference:
-        out.append(token(rider.number.encode()))
-    return out
+    """Every token that this rider may be listed under: the account's first, then the card's.
+
+    Made once: each is two hashes over two blocks."""
+    if rider.tokens is None:
+        token = rules["token"]
+        rider.tokens = [token(rider.source())]
+        if rider.reference:
+            rider.tokens.append(token(rider.number.encode()))
+    return rider.tokens
 
 
 def _dates(rider, today):

@@ -171,6 +171,7 @@ def _pack(values, shared):
     """The second form. `shared`: length and value of each object that may be left out; a length of
     FE is never right."""
     same = at = 0
+    shared = memoryview(shared)
     out = bytearray(5)
     for i in range(len(TAGS)):
         value = values[i]

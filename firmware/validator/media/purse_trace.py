@@ -19,6 +19,7 @@ async def trace(card, debit):
     it was the card's last one, so that there may be a proof; overdraft limit in fen.
     """
     mine = debit.amount.to_bytes(4, "big") + bytes((debit.type,)) + debit.terminal + debit.when
+    newest = True  # but for loads, which have a counter of their own
     for number in range(1, _LOG_RECORDS + 1):
         read = bytes((0x00, 0xB2, number, (_LOG << 3) | 4, _LOG_SIZE))
         entry, sw = await apdu.exchange(card, read)
@@ -27,8 +28,9 @@ async def trace(card, debit):
                 return False, False, 0  # the log was read to its end
             break
         if entry[5:] == mine:
-            return True, number == 1, int.from_bytes(entry[2:5], "big")
+            return True, newest, int.from_bytes(entry[2:5], "big")
         if entry[9] in _OFFLINE:
+            newest = False
             ahead = (int.from_bytes(entry[:2], "big") - debit.counter) & 0xFFFF
             if not ahead or ahead & 0x8000:
                 # This number or an older one is somebody else's: ours was never given out.

@@ -23,7 +23,7 @@ _ARQC = 0x80
 
 
 def handles(aid):
-    return aid[:5] == RID
+    return aid.startswith(RID)
 
 
 async def run(card, phases, aid, fci, terminal):
@@ -109,11 +109,11 @@ class Transaction:
                 raise Refused("malformed", "too many bytes")
             if sfi > 10 and not signed:
                 continue  # the issuer's own format, and nobody's business here
-            objects = tlv.parse(answer)
-            if len(objects) != 1 or objects[0][0] != 0x70:
+            template = tlv.only(answer, 0x70)
+            if template is None:
                 raise Refused("malformed", "record %d.%d: no 70" % (sfi, number))
             if sfi <= 10:
-                answer = objects[0][1]
+                answer = template[1]
                 tlv.collect(answer, self.tags)
             if signed:
                 self.static.append(answer)

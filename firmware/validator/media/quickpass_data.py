@@ -106,10 +106,10 @@ def signature(answer):
 
 
 def _one(answer, a, b, what):
-    objects = tlv.parse(answer)
-    if len(objects) != 1 or objects[0][0] not in (a, b):
+    found = tlv.only(answer, a, b)
+    if found is None:
         raise Refused("malformed", what)
-    return objects[0]
+    return found
 
 
 def cryptogram(tags):

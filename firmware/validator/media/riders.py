@@ -46,8 +46,9 @@ class Riders:
             at = self._next
             self._next = (at + _SIZE) % len(self._data)
         else:
-            fen += self.spent(token, now, seconds)
-            if self.spent(token, now, seconds):
+            before = self.spent(token, now, seconds)
+            fen += before
+            if before:
                 first = struct.unpack_from(_ENTRY, self._data, at)[1]
         struct.pack_into(_ENTRY, self._data, at, token, first, now, min(fen, 0xFFFFFFFF))
 

@@ -30,6 +30,9 @@ def make(unix, amount=0, sequence=0, trusted=True, rules=None):
         "unix": unix,
         "trusted": trusted,
         "rules": rules,
+        # Places for what the caller adds: a dict that grows is made anew.
+        "purse": None,
+        "open": None,
     }
 
 

@@ -20,7 +20,7 @@ ADMINISTRATION_LENGTH = 11
 
 def handles(aid):
     for rid in RIDS:
-        if aid[: len(rid)] == rid:
+        if aid.startswith(rid):
             return True
     return False
 

@@ -84,6 +84,7 @@ class Pn532Reader(Pn532Cards):
         self._apdu_bytes = 0
         self._wire_bytes = 0
         self._exchange_us = 0
+        self._more = 0  # the last answer goes on in another one
 
     def traffic(self):
         """What the exchanges of APDUs cost since the start, the cards' own time included.
@@ -121,7 +122,18 @@ class Pn532Reader(Pn532Cards):
         start = clock.ticks_us()
         self._port.spin_ms = SPIN_TAP_MS
         try:
-            answer = await self._exchange_apdu(apdu, ack_ms)
+            data = apdu
+            if len(apdu) > self._max_data:
+                data = await self._send_pieces(apdu, ack_ms)
+            # As `_exchange` does, without its coroutine.
+            n = await self._ask(0, data, ack_ms)
+            if not self._taken(n, True):
+                n = await self._ask_again(0, data, ack_ms)
+            if self._more:
+                answer = await self._read_pieces(n)
+            else:
+                answer = bytes(self._port.rx[1:n])
+            self._fresh = False
             if self._exchange_us > _US_LIMIT:
                 self._exchanges = self._apdu_bytes = self._wire_bytes = self._exchange_us = 0
             self._exchange_us += clock.diff(clock.ticks_us(), start)
@@ -140,47 +152,66 @@ class Pn532Reader(Pn532Cards):
 
     # Inside.
 
-    async def _exchange_apdu(self, apdu, ack_ms):
+    async def _send_pieces(self, apdu, ack_ms):
+        """The pieces of a long command (Q27), and the last one is returned."""
         view = memoryview(apdu)
-        at = 0
-        while len(view) - at > self._max_data:
-            await self._exchange(_MI, view[at : at + self._max_data], ack_ms)
-            at += self._max_data
-        n, more = await self._exchange(0, view[at:], ack_ms)
+        while len(view) > self._max_data:
+            await self._exchange(_MI, view[: self._max_data], ack_ms)
+            view = view[self._max_data :]
+        return view
+
+    async def _read_pieces(self, n):
+        """A chained answer, of which `n` bytes with the status byte are there."""
         rx = self._port.rx
-        if not more:
-            self._fresh = False
-            return bytes(rx[1:n])
         answer = bytearray(rx[1:n])
-        while more:
+        while self._more:
             # Asking for the rest must not be done twice: the chip would skip a piece.
-            n, more = await self._exchange(0, b"", ACK_ONCE_MS)
+            n = await self._exchange(0, b"", ACK_ONCE_MS)
             answer += rx[1:n]
             if len(answer) > _MAX_ANSWER:
                 raise CardProtocolError("overflow")
-        self._fresh = False
         return bytes(answer)
 
     async def _exchange(self, flags, data, ack_ms):
-        """One InDataExchange: (length with the status byte, more to come). Raises by status."""
-        for again in (True, False):
-            tx = self._port.tx
-            tx[PARAMETERS] = self._tg | flags
-            n = len(data)
-            if n:
-                tx[PARAMETERS + 1 : PARAMETERS + 1 + n] = data
-            n = await self._port.command(_IN_DATA_EXCHANGE, n + 1, _EXCHANGE_MS, ack_ms)
-            if not n:
-                raise ReaderDead("short")
-            status = self._port.rx[0]
-            error = status & 0x3F
-            if not error:
-                return n, bool(status & _MI)
-            if (error == _NOT_LISTED or self._did) and self._fresh and again:
-                # The chip forgot its target (Q26) before the card was asked anything, or a type B
-                # card does not get along with its DID (Q28): list again.
-                await self._reset_field()
-                if await self._list_kind():
-                    continue
-            kind, reason = _STATUS.get(error, (CardProtocolError, "status_%02x" % error))
-            raise kind(reason)
+        """One InDataExchange: length with the status byte; `_more`: that is not all. Raises by
+        status."""
+        n = await self._ask(flags, data, ack_ms)
+        return n if self._taken(n, True) else await self._ask_again(flags, data, ack_ms)
+
+    def _ask(self, flags, data, ack_ms):
+        """The command alone, to be awaited at once."""
+        tx = self._port.tx
+        tx[PARAMETERS] = self._tg | flags
+        n = len(data)
+        if n:
+            tx[PARAMETERS + 1 : PARAMETERS + 1 + n] = data
+        return self._port.command(_IN_DATA_EXCHANGE, n + 1, _EXCHANGE_MS, ack_ms)
+
+    def _taken(self, n, again):
+        """The status of an answer of `n` bytes, which is raised; False if `again` may help."""
+        if not n:
+            raise ReaderDead("short")
+        status = self._port.rx[0]
+        error = status & 0x3F
+        if not error:
+            self._more = status & _MI
+            return True
+        if again and self._fresh and (error == _NOT_LISTED or self._did):
+            return False
+        _refuse(error)
+
+    async def _ask_again(self, flags, data, ack_ms):
+        """The chip forgot its target (Q26) before the card was asked anything, or a type B card
+        does not get along with its DID (Q28): list again."""
+        error = self._port.rx[0] & 0x3F
+        await self._reset_field()
+        if not await self._list_kind():
+            _refuse(error)
+        n = await self._ask(flags, data, ack_ms)
+        self._taken(n, False)
+        return n
+
+
+def _refuse(error):
+    kind, reason = _STATUS.get(error, (CardProtocolError, "status_%02x" % error))
+    raise kind(reason)

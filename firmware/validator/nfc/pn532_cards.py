@@ -43,11 +43,11 @@ class Pn532Cards(Pn532Chip):
         self._kind = "A"
         self._did = False  # the active card is one of type B with a DID
 
-    async def field(self, on):
-        """RF field on or off. Off also ends what was going on with a card."""
+    def field(self, on):
+        """RF field on or off, to be awaited at once. Off ends what was going on with a card."""
         if not on:
             self._tg = self._listed = 0
-        await self._send(_RF_CONFIGURATION, b"\x01\x01" if on else b"\x01\x00")
+        return self._send(_RF_CONFIGURATION, b"\x01\x01" if on else b"\x01\x00")
 
     async def poll(self):
         """One poll cycle with activation; a Target or None. At most about 100 ms.

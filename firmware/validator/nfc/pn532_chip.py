@@ -165,10 +165,11 @@ class Pn532Chip:
         if not await self.check():
             await self._find()
 
-    async def _send(self, code, parameters, timeout_ms=_COMMAND_MS, ack_ms=ACK_MS):
+    def _send(self, code, parameters, timeout_ms=_COMMAND_MS, ack_ms=ACK_MS):
+        """To be awaited at once: the answer's length. No coroutine of its own, for the heap."""
         n = len(parameters)
         self._port.tx[PARAMETERS : PARAMETERS + n] = parameters
-        return await self._port.command(code, n, timeout_ms, ack_ms)
+        return self._port.command(code, n, timeout_ms, ack_ms)
 
     async def _status(self, code, parameters):
         """Error code of a command that answers a status byte; 1 (time-out) if it never answers."""

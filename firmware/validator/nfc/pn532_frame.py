@@ -54,7 +54,7 @@ def seal(buf, code, n):
     buf[start] = buf[start + 1] = 0
     buf[start + 2] = 0xFF
     end = PARAMETERS + n
-    buf[end] = -sum(memoryview(buf)[8:end]) & 0xFF
+    buf[end] = -sum(buf[8:end]) & 0xFF
     buf[end + 1] = 0
     return start, end + 2
 
@@ -167,7 +167,7 @@ class Parser:
     def _body(self, buf, i, end):
         have = self._have
         k = min(end - i, self._need - have)
-        self.view[have : have + k] = memoryview(buf)[i : i + k]
+        self.view[have : have + k] = buf[i : i + k]
         self._have = have = have + k
         if have == self._need:
             good = sum(self.view[:have]) & 0xFF == 0

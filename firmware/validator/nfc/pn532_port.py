@@ -64,6 +64,14 @@ class Port:
         self._in = memoryview(bytearray(288))  # a longest frame, its preamble and an ACK
         self._at = 0
         self._end = 0
+        # Where the running command stands. Not locals of coroutines: one for each step of each
+        # command is what fills the heap of a validator that waits for riders.
+        self._acked = False
+        self._answered = False
+        self._nacks = 0
+        self._since = 0  # when what is awaited began to be
+        self._limit_ms = 0  # how long it may take
+        self._wait_ms = 0  # how long the next bytes may take
         # How long a wait only yields. In a tap it covers what cards usually take: a sleep ends
         # with the system tick, which on ESP32 comes every 10 ms.
         self.spin_ms = SPIN_MS
@@ -100,7 +108,8 @@ class Port:
         `timeout_ms` counts from the ACK. Raises ReaderDead ("no_ack", "syntax", "checksum"), or
         its subclass Silent. A task cancelled in here leaves a port that aborts before it goes on.
         """
-        await self._settle()
+        if self._quiet_ms or self._running:
+            await self._settle()
         start, end = frame.seal(self.tx, code, n)
         clock = self.clock
         self._running = True
@@ -117,13 +126,22 @@ class Port:
             self.serial.write(self.tx[start:end])
             # The 15 ms begin when the last bit is out; a UART's write() returns before that.
             sending_ms = (end - start) * 10000 // self.baud + 1 if self.bus == "uart" else 1
-            event = await self._acknowledge(code, ack_ms[attempt] + sending_ms)
-            if event == frame.ACK:
-                event = await self._answer(code, timeout_ms, confirm_ms)
-                if event == frame.NONE:
-                    await self.abort()
-                    raise Silent()
-            if event in (frame.FRAME, frame.BAD):
+            self._acked = self._answered = False
+            self._expect(ack_ms[attempt] + sending_ms)
+            event = None
+            while event is None:
+                event = self._next()
+                while event is None:
+                    n = await self.serial.readinto(self._in, self._wait_ms, self.spin_ms)
+                    event = self._got(n)
+                if self._acked:
+                    event = self._on_answer(event, code, timeout_ms, confirm_ms)
+                else:
+                    event = self._on_acknowledge(event, code, timeout_ms)
+            if event == frame.NONE and self._acked:
+                await self.abort()
+                raise Silent()
+            if event == frame.FRAME or event == frame.BAD:
                 break
             if event == frame.NONE:
                 attempt += 1
@@ -188,81 +206,87 @@ class Port:
         self.serial.drain()
         self._running = False
 
-    async def _acknowledge(self, code, timeout_ms):
-        """ACK, NACK or ERROR as received; FRAME if the answer came first; NONE for silence."""
-        answered = frame.NONE
-        start = self.clock.ticks_ms()
-        while True:
-            event = await self._next(start, timeout_ms)
-            if event == frame.NONE:
-                return answered
-            if event == frame.ACK:
-                if not answered:
-                    self._suspect = False
-                return answered or frame.ACK
-            if event in (frame.NACK, frame.ERROR):
-                return event
-            if event == frame.FRAME:
-                # Before the ACK: a driver that swaps two bursts (Q04), or, after an abort or a
-                # repeated frame, an answer to what was asked before (Q05).
-                if self._suspect or self._parser.view[1] != code + 1:
-                    self.stats["stale"] += 1
-                else:
-                    answered = frame.FRAME
+    def _expect(self, limit_ms):
+        self._since = self.clock.ticks_ms()
+        self._limit_ms = limit_ms
 
-    async def _answer(self, code, timeout_ms, confirm_ms):
-        """FRAME, ERROR, NONE for silence, or BAD when damaged more often than is put up with."""
-        clock = self.clock
-        start = clock.ticks_ms()
-        limit_ms = timeout_ms
-        nacks = 0
-        answered = False
-        while True:
-            event = await self._next(start, limit_ms)
-            if event == frame.FRAME and self._parser.view[1] == code + 1:
-                # If another one follows at its heels, this one was left over (Q05).
-                answered = True
-                start = clock.ticks_ms()
-                limit_ms = confirm_ms
-                continue
-            if event == frame.FRAME:
-                self.stats["stale"] += 1
-                answered = False
-                if nacks < _NACKS:
-                    limit_ms = min(timeout_ms, clock.diff(clock.ticks_ms(), start) + _DOUBT_MS)
-                continue
-            if event == frame.NONE and answered:
+    def _on_acknowledge(self, event, code, timeout_ms):
+        """How the wait for an ACK ends: NACK or ERROR as received; FRAME if the answer came first;
+        NONE for silence. None: it goes on, or the ACK came and the answer may take its time."""
+        if event == frame.NONE:
+            return frame.FRAME if self._answered else frame.NONE
+        if event == frame.ACK:
+            if self._answered:
                 return frame.FRAME
-            if event == frame.BAD or (event == frame.NONE and limit_ms < timeout_ms):
-                if nacks == _NACKS:
-                    return frame.BAD
-                nacks += 1
-                self.stats["nacked"] += 1
-                self._damaged()
-                answered = False
-                limit_ms = timeout_ms
-                self.serial.write(frame.NACK_FRAME)
-            elif event != frame.ACK and event != frame.NACK:
-                return event
+            self._suspect = False
+            self._acked = True
+            self._nacks = 0
+            self._expect(timeout_ms)
+        elif event == frame.NACK or event == frame.ERROR:
+            return event
+        elif event == frame.FRAME:
+            # Before the ACK: a driver that swaps two bursts (Q04), or, after an abort or a
+            # repeated frame, an answer to what was asked before (Q05).
+            if self._suspect or self._parser.view[1] != code + 1:
+                self.stats["stale"] += 1
+            else:
+                self._answered = True
+        return None
 
-    async def _next(self, start, timeout_ms):
-        """The next event until `timeout_ms` after `start`, at least what is there already."""
-        parser = self._parser
-        clock = self.clock
-        while True:
-            while self._at < self._end:
-                self._at = parser.feed(self._in, self._at, self._end)
-                if parser.event:
-                    return parser.event
-            wait_ms = timeout_ms - clock.diff(clock.ticks_ms(), start)
-            if parser.inside():
-                wait_ms = _GAP_MS if wait_ms > -_FRAME_MS else 0
-            elif wait_ms <= 0 and not self.serial.any():
-                return frame.NONE
-            self._at = 0
-            self._end = await self.serial.readinto(self._in, max(wait_ms, 0), self.spin_ms)
-            if not self._end:
-                if not parser.inside():
-                    return frame.NONE
-                parser.reset()
+    def _on_answer(self, event, code, timeout_ms, confirm_ms):
+        """How the wait for the answer ends: FRAME, ERROR, NONE for silence, or BAD when damaged
+        more often than is put up with. None: it goes on."""
+        if event == frame.FRAME and self._parser.view[1] == code + 1:
+            # If another one follows at its heels, this one was left over (Q05).
+            self._answered = True
+            self._expect(confirm_ms)
+        elif event == frame.FRAME:
+            self.stats["stale"] += 1
+            self._answered = False
+            if self._nacks < _NACKS:
+                waited = self.clock.diff(self.clock.ticks_ms(), self._since)
+                self._limit_ms = min(timeout_ms, waited + _DOUBT_MS)
+        elif event == frame.NONE and self._answered:
+            return frame.FRAME
+        elif event == frame.BAD or (event == frame.NONE and self._limit_ms < timeout_ms):
+            if self._nacks == _NACKS:
                 return frame.BAD
+            self._nacks += 1
+            self.stats["nacked"] += 1
+            self._damaged()
+            self._answered = False
+            self._limit_ms = timeout_ms
+            self.serial.write(frame.NACK_FRAME)
+        elif event != frame.ACK and event != frame.NACK:
+            return event
+        return None
+
+    def _next(self):
+        """The next event in the bytes at hand; NONE if `_limit_ms` after `_since` have passed.
+
+        None: read more into `_in`, for `_wait_ms` at most, and call `_got`.
+        """
+        parser = self._parser
+        while self._at < self._end:
+            self._at = parser.feed(self._in, self._at, self._end)
+            if parser.event:
+                return parser.event
+        clock = self.clock
+        wait_ms = self._limit_ms - clock.diff(clock.ticks_ms(), self._since)
+        if parser.inside():
+            wait_ms = _GAP_MS if wait_ms > -_FRAME_MS else 0
+        elif wait_ms <= 0 and not self.serial.any():
+            return frame.NONE
+        self._wait_ms = max(wait_ms, 0)
+        self._at = self._end = 0
+        return None
+
+    def _got(self, n):
+        """The same after `n` bytes came into `_in`."""
+        if n:
+            self._end = n
+            return self._next()
+        if not self._parser.inside():
+            return frame.NONE
+        self._parser.reset()
+        return frame.BAD

@@ -189,15 +189,16 @@ class Poller:
 
     async def _check(self):
         """Did the chip fail in an exchange? Now and then: does it answer? Raises ReaderDead."""
-        clock = self._clock
-        if self._dead:
-            reason = self._dead
-            self._dead = ""
+        reason, self._dead = self._dead, ""
+        if reason:
             raise ReaderDead(reason)
-        if clock.diff(clock.ticks_ms(), self._checked) >= _HEALTH_MS:
-            self._checked = clock.ticks_ms()
-            if not await self._reader.check():
-                raise ReaderDead("no_answer")
+        self._checked = self._clock.ticks_ms()
+        if not await self._reader.check():
+            raise ReaderDead("no_answer")
+
+    def _to_check(self):
+        since = self._clock.diff(self._clock.ticks_ms(), self._checked)
+        return self._dead or since >= _HEALTH_MS
 
     def _well(self):
         """The reader works: say so, if the contrary was said."""
@@ -209,7 +210,8 @@ class Poller:
     async def _poll(self):
         self.counters["polls"] += 1
         try:
-            await self._check()
+            if self._to_check():
+                await self._check()
             target = await self._reader.poll()
             self._well()
             if not target and self.low_power:
@@ -257,12 +259,12 @@ class Poller:
     async def _await_removal(self, limit_ms):
         clock = self._clock
         grace_ms = getattr(self._reader, "removal_grace_ms", _GRACE_MS)
-        start = clock.ticks_ms()
+        since = start = clock.ticks_ms()
         absent = False
-        since = start
         while True:
             try:
-                await self._check()
+                if self._to_check():
+                    await self._check()
                 there = await self._reader.present()
             except ReaderDead as e:
                 # Nobody knows whether the card left meanwhile: look again, from the beginning.

@@ -73,12 +73,9 @@ def verify(head, key):
         raise Refused("foreign", "this validator has no operator key yet: claim it first")
     if parse(head)[3] != key_id(key):
         raise Refused("foreign", "this bundle is signed with another key than the operator's")
-    from validator.crypto import ecdsa
-    from validator.crypto.curves import P256
+    from validator.crypto import signed
 
-    good = ecdsa.verify(P256.key(key), sha256(head[:SIGNED]).digest(), head[SIGNED:])
-    P256.release()
-    if not good:
+    if not signed.by(key, sha256(head[:SIGNED]).digest(), head[SIGNED:]):
         raise Refused("unsigned", "the signature of this bundle is not the operator's")
 
 

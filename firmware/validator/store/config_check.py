@@ -85,16 +85,15 @@ def _access(values):
 
 
 def _key(text, where, sizes):
-    from validator.crypto.curve import KeyInvalid
-    from validator.crypto.curves import P256
+    from validator.crypto import signed
 
     data = _hex(text, where)
     try:
         if len(data) not in sizes:
-            raise KeyInvalid("key format")
-        P256.key(data)
-    except KeyInvalid as e:
-        raise ValueError("%s: no P-256 public key: %s" % (where, e.reason))
+            raise ValueError("key format")
+        signed.point(data)
+    except ValueError as e:
+        raise ValueError("%s: no P-256 public key: %s" % (where, e))
 
 
 def _hex(text, where):

@@ -19,13 +19,12 @@ from validator.store.configuration import AT
 def claim(configuration, data):
     """Make the P-256 public key in `data` (SEC 1) the operator's, once; Refused: foreign, invalid.
     The same key again changes nothing."""
-    from validator.crypto.curve import KeyInvalid
-    from validator.crypto.curves import P256
+    from validator.crypto import signed
 
     try:
-        key = P256.key(data).encoded()
-    except KeyInvalid as e:
-        raise bundle.Refused("invalid", "this is no P-256 public key: " + e.reason)
+        key = signed.point(data)
+    except ValueError as e:
+        raise bundle.Refused("invalid", "this is no P-256 public key: %s" % e)
     if configuration.key == key:
         return
     if configuration.key:

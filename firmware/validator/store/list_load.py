@@ -151,16 +151,10 @@ class Load:
 
 
 def _signed_by(operator, head):
-    from validator.crypto import curves, ecdsa
+    from validator.crypto import signed
 
-    try:
-        key = curves.P256.key(operator)
-        hashed = sha256(head[: fmt.SIGNED_SIZE]).digest()
-        return ecdsa.verify(key, hashed, head[fmt.SIGNED_SIZE :])
-    except ValueError:  # no key
-        return False
-    finally:
-        curves.P256.release()
+    digest = sha256(head[: fmt.SIGNED_SIZE]).digest()
+    return operator is not None and signed.by(operator, digest, head[fmt.SIGNED_SIZE :])
 
 
 class Writer:

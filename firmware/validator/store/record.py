@@ -87,7 +87,7 @@ def encode(fields):
         fields.get("boot", 0) & 0xFFFF,
         fields.get("uptime", 0) & 0xFFFFFFFF,
     )
-    body = head + _encode_optional(fields)
+    body = _with_optional(head, fields)
     if len(body) > MAX_SIZE:
         raise RecordError("%d bytes; a record has at most %d" % (len(body), MAX_SIZE))
     return body
@@ -200,7 +200,7 @@ def _name(names, code, key):
     return names[code]
 
 
-def _encode_optional(fields):
+def _with_optional(head, fields):
     parts = {}
     other = fields.get("other")
     if other:
@@ -224,12 +224,13 @@ def _encode_optional(fields):
             raise RecordError("code: 12 bytes, not %d" % len(parts[_CODE]))
     if fields.get("config"):
         parts[_CONFIG] = struct.pack("<I", _number(fields, "config"))
-    out = b""
+    out = [head]
     for key in sorted(parts):
         if len(parts[key]) > MAX_SIZE:
             raise RecordError("field %d: %d bytes are too many" % (key, len(parts[key])))
-        out += struct.pack("<BH", key, len(parts[key])) + parts[key]
-    return out
+        out.append(struct.pack("<BH", key, len(parts[key])))
+        out.append(parts[key])
+    return b"".join(out)
 
 
 def _decode_optional(data, fields):

@@ -13,6 +13,8 @@ from faretap.cli import records  # noqa: F401 isort: skip
 from faretap.cli import keys  # noqa: F401 isort: skip
 from faretap.cli import config  # noqa: F401 isort: skip
 from faretap.cli import lists  # noqa: F401 isort: skip
+from faretap.cli import image  # noqa: F401 isort: skip
+from faretap.cli import update  # noqa: F401 isort: skip
 from faretap.cli import bench  # noqa: F401 isort: skip
 from faretap.cli import demo  # noqa: F401 isort: skip
 from faretap.cli import card  # noqa: F401 isort: skip

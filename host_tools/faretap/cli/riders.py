@@ -28,6 +28,13 @@ def tap(
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the card, such as balance=120.")
     ] = None,
+    tear: Annotated[
+        str,
+        typer.Option(
+            help="Pull a purse card away at a step: debit:after, cache#2:before, …; "
+            "see docs/simulators.md."
+        ),
+    ] = "",
     trace: Annotated[
         Path | None, typer.Option(help="Write the card's APDUs there, for `faretap replay`.")
     ] = None,
@@ -40,6 +47,8 @@ def tap(
         return
     _need(port, card, "--card", cards.names())
     options = _options(option)
+    if tear:
+        options["tear"] = tear
     if trace is not None:
         # A virtual board plays the card itself, from a folder of its own.
         options["trace"] = str(trace.absolute())

@@ -3,6 +3,9 @@
 A littlefs with /validator/**.mpy, /devices.json (the board's) and /manifest.json:
 {format, board, chip, version, min_micropython, files: {path: SHA-256}, id}. The id is the first
 16 hex digits of the SHA-256 over the list of files, so two images with the same id are the same.
+
+For a chip the littlefs is small: it holds the modules that begin, and /packed.json, which says
+where behind it the packed part is, with all modules (inplace.py).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any
 
 from faretap import kernel
 from faretap.boards import Board
-from faretap.image import filesystem, sources
+from faretap.image import filesystem, inplace, sources
 from faretap.image.compiler import compile_all
 from faretap.image.errors import ImageError
 from faretap.image.tighten import tighten
@@ -23,6 +26,11 @@ from validator.version import VERSION
 
 FORMAT = 1
 MIN_MICROPYTHON = "1.24"
+MAPPED = ("esp32",)  # chips whose flash the firmware maps: validator/inplace_setup.py
+# What is imported before the packed part is in use.
+_FIRST = tuple(
+    f"validator/{name}.mpy" for name in ("__init__", "app", "inplace_setup", "inplace_files")
+)
 
 
 @dataclass(frozen=True)
@@ -58,16 +66,52 @@ def build_app(
     if crypto:
         left_out = kernel.unused(board.arch)
         text = {name: code for name, code in text.items() if name not in left_out}
+    packed = not board.virtual and b"inplace_setup" in text.get("validator/app.py", b"")
+    without = inplace.WITHOUT_MAP if packed else inplace.WITHOUT_PACKED
+    if not packed or board.chip not in MAPPED:
+        text = {name: code for name, code in text.items() if name not in without}
     compiled = compile_all(tighten(text), board.arch)
     files = {name.removesuffix(".py") + ".mpy": code for name, code in compiled.items()}
     if crypto:
         files["validator/crypto/field_kernel.mpy"] = kernel.build(board.arch)
     files["devices.json"] = board.devices_json
+    slot = board.partitions["app_a"].size if size is None else size
+    if packed:
+        return _in_two_parts(board, files, version, slot)
     manifest = make_manifest(board, files, version)
     files["manifest.json"] = _json(manifest)
-    slot = board.partitions["app_a"].size if size is None else size
-    data = filesystem.pack(files, slot, filesystem.SLOT_BLOCK, f"application for {board.name}")
+    data = filesystem.pack(files, slot, filesystem.SLOT_BLOCK, _what(board))
     return AppImage(data, manifest, files)
+
+
+def _in_two_parts(board: Board, files: dict[str, bytes], version: str, slot: int) -> AppImage:
+    """A small littlefs, and the modules packed behind it."""
+    modules = {path: data for path, data in files.items() if path.endswith(".mpy")}
+    packed = inplace.pack(modules, board.chip in MAPPED)
+    first = {p: data for p, data in files.items() if p not in modules or p in _FIRST}
+    at = 16 * filesystem.SLOT_BLOCK
+    while True:
+        # Where the packed part begins is written in front of it: try until it fits.
+        first["packed.json"] = _json({**packed.description, "at": at})
+        manifest = make_manifest(board, first, version)
+        first["manifest.json"] = _json(manifest)
+        try:
+            front = filesystem.pack(first, at, filesystem.SLOT_BLOCK)
+            break
+        except ImageError:
+            del first["manifest.json"]
+            at += 8 * filesystem.SLOT_BLOCK
+    if at + len(packed.data) > slot:
+        raise ImageError(
+            f"The {_what(board)} does not fit: {len(files)} files with "
+            f"{sum(len(data) for data in files.values())} bytes in {slot}."
+        )
+    data = inplace.join(front, packed.data, slot, filesystem.SLOT_BLOCK)
+    return AppImage(data, manifest, {**files, **first})
+
+
+def _what(board: Board) -> str:
+    return f"application for {board.name}"
 
 
 def make_manifest(board: Board, files: Mapping[str, bytes], version: str) -> dict[str, Any]:
@@ -100,6 +144,9 @@ def read_app(data: bytes) -> AppImage:
             raise ImageError(f"The application image lacks {path}.")
         if hashlib.sha256(files[path]).hexdigest() != digest:
             raise ImageError(f"The application image is damaged: {path} is not what it should be.")
+    if "packed.json" in files:
+        packed = json.loads(files["packed.json"])
+        files |= inplace.unpack(data[packed["at"] :], packed)
     return AppImage(data, manifest, files)
 
 

@@ -32,6 +32,12 @@ class VfsImage:
     files: dict[str, bytes]
 
 
+# What safe mode has no use for: bulk data.
+_BULK = {
+    f"validator/link/{name}.py" for name in ("__init__", "packed", "receive", "send", "transfer")
+}
+
+
 def build_vfs(
     board: Board,
     app_id: str | None = None,
@@ -51,7 +57,7 @@ def build_vfs(
     link = [
         path.removesuffix(".py").replace("/", ".")
         for path in application
-        if path.startswith("validator/link/") and not path.endswith("/__init__.py")
+        if path.startswith("validator/link/") and path not in _BULK
     ]
     safe = sources.closure(application, [*SAFE_MODE, *link])
     compiled = compile_all(tighten({**loader, **safe}), board.arch)

@@ -222,6 +222,7 @@ def pull(
     """
     link = session.link
     asked = {"from": 0, **(params or {}), "kind": kind, "blocks": _PULL_BLOCKS}
+    asked["baud"] = int(link.device.baudrate)
     idle = 0
     while idle < _PULLS:
         got: list[tuple[int, bytes]] = []

@@ -118,6 +118,11 @@ class BenchClient:
     def reset(self) -> None:
         self.call("reset")
 
+    def cut(self, operation: int, how: str = "half") -> None:
+        """Cut the power at that flash operation from now, the next being 1: with it undone, half
+        done or done. The board stays off until it is switched on; 0 takes the order back."""
+        self.call("cut", operation=operation, how=how)
+
     def present(self, card: str, **options: Any) -> None:
         """Hold a simulated card to the reader (`faretap.sim.cards.names()`)."""
         self.call("present", card=card, options=options)

@@ -83,6 +83,12 @@ class BenchSession:
         if name == "reset":
             board.reset()
             return {}
+        if name == "cut":
+            how = str(request.get("how", "half"))
+            if how not in HOW:
+                raise Refused('"how" has to be undone, half or done.')
+            board.chip.cut(_number(request, "operation"), HOW.index(how))
+            return {}
         if name == "present":
             board.present(str(request.get("card", "")), _options(request))
             return {}
@@ -108,9 +114,12 @@ class BenchSession:
             self.watching = bool(request.get("on", True))
             return {}
         raise Refused(
-            f"There is no {name!r} to do; there are status, power, reset, present, withdraw, "
-            "scan, fault, pins, display, flash and watch."
+            f"There is no {name!r} to do; there are status, power, reset, cut, present, "
+            "withdraw, scan, fault, pins, display, flash and watch."
         )
+
+
+HOW = ("undone", "half", "done")
 
 
 def _flag(request: dict[str, Any], key: str) -> bool:

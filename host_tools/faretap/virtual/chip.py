@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -25,8 +26,11 @@ from .uart import Uart
 HEAP = 160 * 1024
 # A 64-bit interpreter's words, blocks and pointers are twice as large as an ESP32's.
 _HEAP_SCALE = 2
-# What the modules that play the hardware take of it; on a chip they are in flash.
-_SHIM_HEAP = 49152 + 262144
+# What the modules that play the hardware take of it, and the table of names at its full size; on a
+# chip they are in flash.
+_SHIM_HEAP = (56 + 66) * 1024
+# Code, names and texts that a chip uses in place in flash (docs/memory.md), this one in its heap.
+_CODE_HEAP = 90 * 1024 * _HEAP_SCALE
 
 # machine.reset_cause()
 _PWRON, _HARD, _WDT, _DEEPSLEEP, _SOFT = 1, 2, 3, 4, 5
@@ -57,6 +61,9 @@ class Surroundings(Protocol):
 
     def event(self, name: str, **what: Any) -> None:
         """Something that can be seen from outside: a mode, a pin."""
+
+    def power(self, on: bool) -> None:
+        """The supply of everything."""
 
 
 class Chip:
@@ -99,6 +106,8 @@ class Chip:
         self._wdt_s = 0.0
         self._own_resets: collections.deque[float] = collections.deque(maxlen=_CRASH_LIMIT)
         self._clock = 0  # Unix time at which the firmware's clock read 0
+        self._orders = os.memfd_create("orders")  # to the firmware's flash, see cut()
+        os.write(self._orders, bytes(5))
         self._rtc_memory = ""  # hex; it is powered through every reset
         self._started_at = 0.0
         self.mode = "off"
@@ -137,6 +146,11 @@ class Chip:
             self._start(boot.POWERON, _PWRON)
         else:
             self._set_mode("reset")
+
+    def cut(self, operation: int, how: int) -> None:
+        """The power goes at the firmware's `operation`-th flash operation from now, 0: not at all.
+        `how`: 0 with it undone, 1 half done, 2 done."""
+        os.pwrite(self._orders, operation.to_bytes(4, "little") + bytes([how]), 0)
 
     def enable(self, level: bool) -> None:
         """The EN pin: low holds the chip in reset, rising starts it."""
@@ -243,9 +257,11 @@ class Chip:
             "i2c": self._around.i2c_addresses,
             "version": application.version,
         }
-        heap = self._heap * _HEAP_SCALE + _SHIM_HEAP
+        heap = self._heap * _HEAP_SCALE + _SHIM_HEAP + _CODE_HEAP
         self._cpu = Interpreter(self._loop, self._control, self._ended)
-        self._cpu.start(self._folder, heap, self.uarts, self._flash.fileno(), parameters)
+        self._cpu.start(
+            self._folder, heap, self.uarts, self._flash.fileno(), self._orders, parameters
+        )
         self._set_mode("running")
 
     def _restart(self, reason: tuple[int, str], cause: int) -> None:
@@ -324,6 +340,8 @@ class Chip:
             self.console.interrupt_byte = code if code >= 0 else None
         elif verb == "rtc":
             self._clock = int(time.time()) - int(words[0])
+        elif verb == "cut":
+            self._loop.call_soon(self._around.power, False)
         elif verb == "rtcmem":
             self._rtc_memory = words[0] if words else ""
         elif verb == "wdt":

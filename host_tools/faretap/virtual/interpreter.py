@@ -66,7 +66,13 @@ class Interpreter:
         return self._process.pid if self._process else None
 
     def start(
-        self, folder: Path, heap: int, uarts: list[Uart], flash_fd: int, parameters: dict[str, Any]
+        self,
+        folder: Path,
+        heap: int,
+        uarts: list[Uart],
+        flash_fd: int,
+        orders_fd: int,
+        parameters: dict[str, Any],
     ) -> None:
         """Run `_boot` from `folder` with `heap` bytes, wired to `uarts` (UART0 first)."""
         theirs: list[int] = []
@@ -96,12 +102,14 @@ class Interpreter:
             self._control, control = pipe(False)
             self._events, events = pipe(True)
             flash = os.dup(flash_fd)
-            theirs.append(flash)
+            orders = os.dup(orders_fd)
+            theirs += [flash, orders]
             parameters = {
                 **parameters,
                 "control": control,
                 "events": events,
                 "flash": flash,
+                "orders": orders,
                 "uarts": numbers,
             }
             self._uarts = uarts

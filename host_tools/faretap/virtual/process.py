@@ -76,6 +76,10 @@ class VirtualProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def bench(self) -> BenchClient:
         return BenchClient(self.port_url)
 

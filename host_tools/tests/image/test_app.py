@@ -138,7 +138,7 @@ def test_the_real_application_fits_every_board(name: str) -> None:
         1 for at in range(0, len(image.data), 512) if image.data[at : at + 512].strip(b"\xff")
     )
     # Viper code for the virtual board's processor is three times as large as a chip's assembler.
-    share = 15 / 16 if board.virtual else 3 / 4
+    share = 15 / 16 if board.virtual else 7 / 8
     assert used * 512 < len(image.data) * share, "the slot is almost full"
 
 

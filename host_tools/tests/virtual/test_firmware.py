@@ -45,11 +45,12 @@ def test_heap_is_that_of_the_chip_in_words_twice_as_large(board: MakeBoard) -> N
     large = board(main, heap=160 * 1024).on().wait(b" B")
     for text, heap in ((small, 64), (large, 160)):
         free = int(text.split(b"free ")[1].split()[0])
-        assert abs(free - heap * 2 * 1024) < 10 * 1024
+        # And room for the code that a chip runs from its flash.
+        assert abs(free - (heap + 90) * 2 * 1024) < 10 * 1024
 
 
 def test_memory_runs_out(board: MakeBoard) -> None:
-    console = board("b = [bytearray(1024) for _ in range(500)]").on()
+    console = board("b = [bytearray(1024) for _ in range(1000)]").on()
     assert b"MemoryError" in console.wait(b">>> ")
 
 

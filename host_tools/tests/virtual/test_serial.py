@@ -275,7 +275,7 @@ while u.any(): n += len(u.read())
 print("large", n)
 u.deinit()
 try:
-    UART(3)
+    UART(4)
 except ValueError as e:
     print(e)
 """
@@ -308,7 +308,7 @@ except ValueError as e:
             while bench.status()["serial_client"] is None:
                 pass
             bench.cycle()
-            text = console.wait(b"UART(3) does not exist")
+            text = console.wait(b"UART(4) does not exist")
             # 512 in the buffer; nothing was read while they came.
             assert b"kept 512" in text and b"large 5500" in text
             assert bench.status()["uarts"]["1"]["dropped"] >= 488

@@ -1,7 +1,9 @@
 """Every simulated card: its name, one line about it, and what a validator must make of it.
 
 The outcomes are those of a validator that was told the test scheme (`scheme.configuration()`), has
-its clock set, and asks for 2.00 yuan. Tests and `faretap tap --list` read this table.
+its clock set, and asks for 2.00 yuan. `purse` is what it makes of a purse card if it also has a
+PSAM with the test keys and the test purse scheme (`purse_scheme.configuration()`). Tests and
+`faretap tap --list` read this table.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from .card import Card
 from .legacy import Legacy
 from .plain import Empty, Garbage, Mifare
 from .purse import ElectronicCash
+from .purse_scheme import OLDER_CITY_AID
 from .quickpass import Phone, QuickPass
-from .tunion import TUnion
+from .tunion import CITY_AID, ELDERLY, TUnion, TUnionPhone
 
 AMOUNT = 200
 """Fen that the expectations are for."""
@@ -23,29 +26,137 @@ AMOUNT = 200
 
 @dataclass(frozen=True)
 class Entry:
-    """One card. `reason` is "" for an accepted one, None where any will do."""
+    """One card. `reason` is "" for an accepted one, None where any will do; `purse` the outcome
+    and the reason of a purse card where purses are taken."""
 
     text: str
     make: Callable[..., Card]
     outcome: str = "accepted"
     reason: str | None = ""
     options: dict[str, Any] = field(default_factory=dict)
+    purse: tuple[str, str] | None = None
 
     def expected(self) -> str:
-        return f"{self.outcome} {self.reason}" if self.reason else self.outcome
+        outcome, reason = self.purse or (self.outcome, self.reason)
+        return f"{outcome} {reason}" if reason else outcome
 
 
 def _bad(text: str, reason: str, make: Callable[..., Card] = QuickPass, **options: Any) -> Entry:
     return Entry(text, make, "declined", reason, options)
 
 
+def _purse(
+    text: str,
+    reason: str = "",
+    make: Callable[..., Card] = TUnion,
+    alone: str = "unverified",
+    **options: Any,
+) -> Entry:
+    """`alone` is the reason of a validator that takes no purses."""
+    outcome = "declined" if reason else "accepted"
+    return Entry(text, make, "declined", alone, options, (outcome, reason))
+
+
+_CITY: dict[str, Any] = {"listed": False, "df": "1001"}
+
 CARDS: dict[str, Entry] = {
-    # T-Union
-    "tunion": Entry("T-Union purse, 50.00 yuan", TUnion, "declined", "unverified"),
-    "tunion-student": Entry(
-        "T-Union purse of a student, 20.00 yuan", TUnion.student, "declined", "unverified"
+    # Purses that can be debited
+    "tunion": _purse("T-Union purse, 50.00 yuan"),
+    "tunion-student": _purse("T-Union purse of a student, 20.00 yuan", make=TUnion.student),
+    "tunion-elderly": _purse("T-Union purse of an elderly rider", card_type=ELDERLY, seed=4),
+    "tunion-phone": _purse(
+        "T-Union purse in a phone: another random UID each time", make=TUnionPhone, seed=5
     ),
-    "tunion-low": Entry("T-Union purse with 0.80 yuan left", TUnion.low, "declined", "unverified"),
+    "tunion-unlisted": _purse("T-Union purse without a PPSE", listed=False, seed=6),
+    "tunion-beijing": _purse(
+        "T-Union purse with the AID of Beijing", aid="A00000063201010510009156000014A1", seed=7
+    ),
+    "tunion-file-15": _purse("T-Union purse without file 15 in its FCI", fci_has_file_15=False),
+    "tunion-overdraft": _purse(
+        "T-Union purse with 0.50 yuan left that may be overdrawn by 10.00",
+        balance=50,
+        overdraft=1000,
+        seed=8,
+    ),
+    "tunion-sm4": _purse("T-Union purse with SM4 keys", algorithm=4, seed=9),
+    "tunion-boarded-elsewhere": _purse(
+        "T-Union purse whose rider boarded on another line and never alighted",
+        boarded="0099",
+        seed=10,
+    ),
+    "tunion-proof-before": _purse(
+        "T-Union purse that proves a purchase by the counter before it", proof="before", seed=11
+    ),
+    "tunion-city": _purse(
+        "city union purse, PSAM form 1C", aid=CITY_AID.hex(), psam_form="1c", **_CITY, seed=12
+    ),
+    "tunion-city-14": _purse(
+        "older city union purse, PSAM form 14",
+        aid=OLDER_CITY_AID,
+        psam_form="14",
+        **_CITY,
+        seed=13,
+    ),
+    # Purses that cannot
+    "tunion-low": _purse(
+        "T-Union purse with 0.80 yuan left", "insufficient_balance", make=TUnion.low
+    ),
+    "tunion-insufficient": _purse(
+        "T-Union purse with 1.99 yuan left", "insufficient_balance", balance=199, seed=14
+    ),
+    "tunion-overdrawn": _purse(
+        "T-Union purse with 0.50 yuan left that may be overdrawn by 1.00",
+        "insufficient_balance",
+        balance=50,
+        overdraft=100,
+        seed=15,
+    ),
+    "tunion-expired": _purse("T-Union purse, expired in 2020", "expired", end="20201231", seed=16),
+    "tunion-not-yet-valid": _purse(
+        "T-Union purse, valid from 2048", "not_yet_valid", start="20480101", seed=17
+    ),
+    "tunion-not-interoperable": _purse(
+        "T-Union purse for another city only",
+        "unsupported",
+        interoperable=False,
+        city="5840",
+        seed=18,
+    ),
+    "tunion-not-enabled": _purse(
+        "T-Union purse that was never enabled", "card_refused", enabled=False, seed=19
+    ),
+    "tunion-blocked": _purse(
+        "T-Union purse that is blocked (6283)",
+        "unsupported",
+        alone="unsupported",
+        blocked="application",
+        seed=20,
+    ),
+    "tunion-blocked-ever": _purse(
+        "T-Union purse that is blocked for ever (9303)",
+        "unsupported",
+        alone="unsupported",
+        blocked="ever",
+        seed=21,
+    ),
+    "tunion-stranger": _purse(
+        "T-Union purse whose keys come from elsewhere: refuses MAC1 (9302)",
+        "card_refused",
+        df="1001",
+        seed=22,
+    ),
+    "tunion-counter-full": _purse(
+        "T-Union purse whose transaction counter is at its end",
+        "card_refused",
+        counter=0xFFFF,
+        seed=23,
+    ),
+    "tunion-wrong-mac2": _purse(
+        "T-Union purse that confirms its debit with a wrong MAC2",
+        "bad_signature",
+        wrong_mac2=True,
+        seed=24,
+    ),
     # QuickPass, genuine
     "quickpass-debit": Entry("QuickPass debit card with fDDA", QuickPass),
     "quickpass-credit": Entry("QuickPass credit card with fDDA", QuickPass.credit),

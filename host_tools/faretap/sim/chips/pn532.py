@@ -21,6 +21,7 @@ from .faults import Faults
 from .pn532_commands import WITHOUT_SAM, Commands
 from .pn532_faults import Bus, damage, known
 from .pn532_field import Field
+from .pn532_target import CardSide
 from .presented import Presented, When
 from .uart import Transmitter, resample, rising_edges
 
@@ -47,6 +48,7 @@ class Pn532(SerialPart):
         self.on_armed: Callable[[str], None] = lambda fault_id: None
         self.trace: Callable[[str, bytes], None] = lambda kind, data: None
         self.field = Field(self.later)
+        self.as_card = CardSide(self)
         self._now: deque[Callable[[], None]] = deque()
         self._draining = False
         self._epoch = 0
@@ -74,6 +76,8 @@ class Pn532(SerialPart):
         self._last_response = b""
         self._look: Callable[[], bool] | None = None
         self.field.switch(False)
+        self.as_card.stop()
+        self.as_card.parameters = 0
         self.field.registers.clear()
         self.field.auto_rats = True
         self.commands = Commands(self)
@@ -89,13 +93,22 @@ class Pn532(SerialPart):
         presented = Presented(card, lose_at_apdu, lose, self.faults)
         presented.picc.worked = self._worked
         self.field.enter(presented)
-        if self._look is not None and self._look():
-            self._look = None
+        self.look_again()
         self._drain()
 
     def field_remove(self, card: Card | None = None, status: int = 0x01) -> None:
         """Take one card off the antenna, or all. The chip reports `status` from then on."""
         self.field.leave(card, status)
+
+    def look_again(self) -> None:
+        """Something came before the antenna: a poll that is under way may find it."""
+        if self._look is not None and self._look():
+            self._look = None
+
+    def do(self, function: Callable[[], None]) -> None:
+        """Something happens to the chip from outside, with all that follows from it at once."""
+        function()
+        self._drain()
 
     def power(self, on: bool) -> None:
         super().power(on)
@@ -201,6 +214,7 @@ class Pn532(SerialPart):
 
     def _abort(self) -> None:
         self._look = None
+        self.as_card.aborted()
         late = self.faults.take("Q05", kind="late", command=self._code)
         sequence, self._running = self._running, None
         self._sequence += 1
@@ -365,6 +379,7 @@ class Pn532(SerialPart):
         self._look = None
         self._parser.reset()
         self.field.switch(False)
+        self.as_card.stop()
 
     def _write(self, data: bytes, slice_size: int | None = None) -> None:
         if self.paced:

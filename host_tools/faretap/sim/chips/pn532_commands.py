@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .pn532_field import FSDI, Target
+from .pn532_iso_dep import Outcome
 from .presented import Phantom, Presented
 
 if TYPE_CHECKING:
@@ -70,11 +71,19 @@ class Commands:
             0x4A: self.in_list_passive_target,
             0x52: self.in_release,
             0x54: self.in_select,
+            **{code: self._as_card(work) for code, work in chip.as_card.table.items()},
         }
 
     def run(self, code: int, data: bytes) -> Answer | None:
         """Carry a command out; KeyError for one that the chip does not know."""
         return self.table[code](data)
+
+    def _as_card(self, work: Callable[[bytes], bytes | None]) -> Callable[[bytes], Answer | None]:
+        def command(data: bytes) -> Answer | None:
+            answer = work(data)
+            return None if answer is None else Answer(answer, self._rf(len(data) + len(answer)))
+
+        return command
 
     # The chip itself
 
@@ -123,6 +132,7 @@ class Commands:
 
     def set_parameters(self, data: bytes) -> Answer:
         self.field.auto_rats = bool(data[0] & 0x10)
+        self.chip.as_card.parameters = data[0]
         return Answer()
 
     def sam_configuration(self, data: bytes) -> Answer:
@@ -154,6 +164,7 @@ class Commands:
         max_targets, modulation, uid = data[0], data[1], data[2:]
         if not 1 <= max_targets <= 2 or modulation > 4 or (modulation == 3 and not uid):
             raise ValueError("InListPassiveTarget lists 1 or 2 targets, modulations 0 to 4")
+        self.chip.as_card.stop()
         self._leave_half_open()
         self.field.switch(True)
         self.field.release_all()
@@ -244,7 +255,12 @@ class Commands:
             if target.lost_status is not None or not picc.active:
                 self._fail(target.lost_status or TIMEOUT, waiting)
                 return
-            outcome = target.reader.exchange(command)
+            target.reader.begin(command, answered)
+
+        def answered(outcome: Outcome) -> None:
+            nonlocal status
+            if target not in self.field.targets:
+                return  # released, or listed anew, while the card took its time
             if outcome.seconds is None:
                 return  # S(WTX) without end: the host has to end it
             target.pending = outcome.data
@@ -331,6 +347,7 @@ class Commands:
     def in_select(self, data: bytes) -> Answer:
         # A deselected ISO 14443-4 target is woken and activated again (UM0701-02 7.3.12), so one
         # that has gone cannot be selected.
+        self.field.look_for_lost()
         for target in self.field.targets:
             if data[0] in (0, target.number) and target.lost_status is not None:
                 return self._status(target.lost_status, 0.005)
@@ -350,6 +367,7 @@ class Commands:
             self._deselect(target)
             self.field.targets.remove(target)
 
+        self.chip.as_card.stop()
         if number == 0 and not self.field.targets:
             return self._status(OK)
         return self._each_target(number, release)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ..cards.card import Card
 from .picc_b import CHIP_DID
 from .pn532_iso_dep import IsoDepReader
 from .presented import Presented
+
+
+class Playing(Protocol):
+    """Another chip near the antenna that may be playing a card."""
+
+    def presented(self) -> Presented | None: ...
+
 
 Later = Callable[[float, Callable[[], None]], None]
 
@@ -30,8 +38,13 @@ class Target:
     lost_status: int | None = None
 
     def __post_init__(self) -> None:
-        did = CHIP_DID if self.presented.type_b else 0
-        self.reader = IsoDepReader(self.presented.picc, did)
+        self.meet(self.presented)
+
+    def meet(self, presented: Presented) -> None:
+        """This is the card, and it is there."""
+        self.presented = presented
+        self.lost_status = None
+        self.reader = IsoDepReader(presented.picc, CHIP_DID if presented.type_b else 0)
 
 
 class Field:
@@ -42,6 +55,7 @@ class Field:
         self._generation = 0
         self.on = False
         self.cards: list[Presented] = []
+        self.chips: list[Playing] = []
         self.targets: list[Target] = []
         self.auto_rats = True
         self.reset_seconds = 0.0051
@@ -88,9 +102,10 @@ class Field:
     def visible(self, uid: bytes = b"", type_b: bool = False) -> list[Presented]:
         """Cards that answer an activation, those with `uid` only if one is asked for."""
         wanted = _without_cascade_tags(uid)
+        played = (chip.presented() for chip in self.chips)
         return [
             p
-            for p in self.cards
+            for p in [*self.cards, *filter(None, played)]
             if p.type_b == type_b
             and not p.half_open
             and (not wanted or type_b or p.card.uid == wanted)
@@ -116,6 +131,17 @@ class Field:
             if self.auto_rats and picc.iso_dep:
                 data += picc.activate(FSDI)
         return bytes(data)
+
+    def look_for_lost(self) -> None:
+        """A chip that plays a card offers it anew after each release: the same UID is the same
+        target again."""
+        for target in self.targets:
+            if target.lost_status is None:
+                continue
+            for chip in self.chips:
+                presented = chip.presented()
+                if presented is not None and presented.card.uid == target.presented.card.uid:
+                    target.meet(presented)
 
     def nothing_answered(self) -> None:
         """A poll without answer leaves the REQA in the chip's FIFO; hosts look at it there."""

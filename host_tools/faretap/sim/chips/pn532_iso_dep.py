@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
-from ..cards.iso_dep import CRC_SIZE, Picc
+from ..cards.iso_dep import CRC_SIZE, Picc, Reply
 
 OK, TIMEOUT, CRC_ERROR, PROTOCOL_ERROR = 0x00, 0x01, 0x02, 0x0B
 
@@ -22,6 +24,18 @@ class Outcome:
     seconds: float | None = 0.0
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A block to the card, and for how many seconds the chip waits for an answer."""
+
+    block: bytes
+    limit: float
+
+
+_T = TypeVar("_T")
+Steps = Generator[Sent, list[Reply], _T]
+
+
 class Trouble(Exception):
     """The exchange ended without an answer."""
 
@@ -36,6 +50,8 @@ class IsoDepReader:
     def __init__(self, picc: Picc, did: int = 0) -> None:
         self._picc = picc
         self._did = did
+        # A card that another chip plays takes real time: it goes through the blocks by itself.
+        self._carry = getattr(picc, "carry", self._at_once)
         self._block = 0
         self._seconds = 0.0
         self._extensions = 0
@@ -44,25 +60,43 @@ class IsoDepReader:
         """The card was activated anew."""
         self._block = 0
 
+    def begin(self, command: bytes, done: Callable[[Outcome], None]) -> None:
+        """One exchange; `done` is called with what became of it, now or later."""
+        self._carry(self._steps(command), done)
+
     def exchange(self, command: bytes) -> Outcome:
+        """The same with a card that answers at once."""
+        outcomes: list[Outcome] = []
+        self._at_once(self._steps(command), outcomes.append)
+        return outcomes[0]
+
+    def _at_once(self, steps: Steps[Outcome], done: Callable[[Outcome], None]) -> None:
+        try:
+            sent = next(steps)
+            while True:
+                sent = steps.send(self._picc.respond(sent.block))
+        except StopIteration as end:
+            done(end.value)
+
+    def _steps(self, command: bytes) -> Steps[Outcome]:
         self._seconds = 0.0
         self._extensions = 0
         try:
-            answer = self._exchange(command)
+            answer = yield from self._exchange(command)
         except Trouble as trouble:
             endless = self._extensions >= ENDLESS
             return Outcome(trouble.status, seconds=None if endless else self._seconds)
         return Outcome(OK, answer, self._seconds)
 
-    def _exchange(self, command: bytes) -> bytes:
+    def _exchange(self, command: bytes) -> Steps[bytes]:
         room = self._picc.frame_size - CRC_SIZE - (2 if self._did else 1)
         pieces = [command[at : at + room] for at in range(0, len(command), room)] or [b""]
         for piece in pieces[:-1]:
-            reply = self._talk(bytes([0x12 | self._block]) + piece)
+            reply = yield from self._talk(bytes([0x12 | self._block]) + piece)
             if reply[0] & 0xF6 != 0xA2:
                 raise Trouble(PROTOCOL_ERROR)
             self._block ^= 1
-        reply = self._talk(bytes([0x02 | self._block]) + pieces[-1])
+        reply = yield from self._talk(bytes([0x02 | self._block]) + pieces[-1])
         answer = bytearray()
         while True:
             if reply[0] & 0xE2 != 0x02:
@@ -71,15 +105,15 @@ class IsoDepReader:
             answer += reply[1:]
             if not reply[0] & 0x10:
                 return bytes(answer)
-            reply = self._talk(bytes([0xA2 | self._block]))
+            reply = yield from self._talk(bytes([0xA2 | self._block]))
 
-    def _talk(self, block: bytes) -> bytes:
+    def _talk(self, block: bytes) -> Steps[bytes]:
         """A block, to the card's block with the right number."""
         sent, fault = block, TIMEOUT
         for _ in range(RETRIES + 1):
-            reply = self._one(sent)
+            reply = yield from self._one(sent)
             while isinstance(reply, bytes) and reply[0] & 0xF7 == 0xF2:
-                reply = self._extend(reply)
+                reply = yield from self._extend(reply)
             if isinstance(reply, int):
                 fault = reply
             elif reply[0] & 0xF6 == 0xA2 and reply[0] & 1 != self._block:
@@ -92,22 +126,22 @@ class IsoDepReader:
             sent = bytes([0xB2 | self._block])
         raise Trouble(fault)
 
-    def _extend(self, request: bytes) -> bytes | int:
+    def _extend(self, request: bytes) -> Steps[bytes | int]:
         extension = request[1] & 0x3F if len(request) == 2 else 0
         if not 1 <= extension <= 59:
             raise Trouble(PROTOCOL_ERROR)
         self._extensions += 1
         if self._extensions >= ENDLESS:
             raise Trouble(TIMEOUT)
-        return self._one(request, extension)
+        return (yield from self._one(request, extension))
 
-    def _one(self, block: bytes, extension: int = 1) -> bytes | int:
+    def _one(self, block: bytes, extension: int = 1) -> Steps[bytes | int]:
         """What came first, or the status that its damage or absence amounts to."""
         self._seconds += len(block) * RF_BYTE_SECONDS
         if self._did:
             block = bytes([block[0] | 0x08, self._did]) + block[1:]
-        replies = self._picc.respond(block)
         limit = self._picc.frame_waiting_time * extension
+        replies = yield Sent(block, limit)
         if not replies or replies[0].seconds > limit:
             self._seconds += limit
             return TIMEOUT
