@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from faretap.config import samples
+from faretap.errors import FaretapError
 from faretap.flash.flasher import flash
-from faretap.present import scan, tap
+from faretap.present import moment, scan, tap
 from faretap.records.pull import pull
 from faretap.session import connect
 from faretap.sim import codes
@@ -18,9 +20,9 @@ from faretap.virtual import spawn
 RIDERS = (
     ("card", "tunion"),
     ("card", "quickpass-debit"),
-    ("card", "quickpass-phone"),
+    ("card", "quickpass-sdad"),
     ("code", "mot"),
-    ("code", "cpm"),
+    ("code", "mot-wrong-user-key"),
 )
 
 Event = Callable[[str, dict[str, Any]], None]
@@ -38,14 +40,18 @@ def run(event: Event, progress: Callable[[str, int, int], None]) -> dict[str, An
             report["flash"] = flashed.as_dict()
             event("flashed", report["flash"])
             with connect(board.port_url, wait=10.0) as validator:
-                validator.link.call("clock.set", {"unix": int(time.time())})
+                validator.tell_time(always=True)
+                validator.forget_notifications()
+                samples.provision(validator.link)
+                if validator.wait_for("hello", 20.0) is None:
+                    raise FaretapError("The validator did not come back with its configuration.")
                 report["info"] = validator.link.call("info")
                 event("running", report["info"])
                 for kind, name in RIDERS:
                     if kind == "card":
                         summary = tap(validator, name)
                     else:
-                        summary = scan(validator, codes.make(name))
+                        summary = scan(validator, codes.make(name, at=moment(validator)))
                     rider = {
                         "kind": kind,
                         "name": name,

@@ -237,8 +237,6 @@ def push(
     json: Json = False,
 ) -> None:
     """Put a bundle in force on a validator, and say what it runs afterwards."""
-    import time
-
     from faretap.config import bundle
     from faretap.config import push as by_link
     from faretap.config.errors import ConfigError
@@ -257,8 +255,7 @@ def push(
         )
     with connect(port) as validator, _progress() as progress:
         info = by_link.info(validator.link)
-        if not validator.link.call("info")["clock"]["trusted"]:
-            validator.link.call("clock.set", {"unix": int(time.time())})
+        validator.tell_time()
         if public is not None:
             by_link.claim(validator.link, public)
         before = info["hash"]
@@ -271,6 +268,28 @@ def push(
         return
     out.print(
         f"{port} runs version {info['version']}, {info['hash']}, in {info['life_cycle']}.",
+        highlight=False,
+    )
+
+
+@config.command()
+def bench(port: Port, json: Json = False) -> None:
+    """Claim a validator for the TEST operator and give it a configuration that takes every
+    simulated card and code. For benches only: anybody can sign in that operator's name."""
+    from faretap.config import samples
+    from faretap.session import connect
+
+    with connect(port) as validator, _progress():
+        validator.tell_time()
+        pushed = samples.provision(validator.link)
+        say("the validator restarts")
+        info = _after_restart(validator, pushed["hash"])
+    if json:
+        print_json(info)
+        return
+    out.print(
+        f"{port} runs the bench configuration, version {info['version']}, in "
+        f"{info['life_cycle']}: it takes simulated riders.",
         highlight=False,
     )
 

@@ -54,7 +54,8 @@ def _shown(kind: str, data: dict[str, Any]) -> list[Any]:
     if kind == "running":
         return [
             f"It runs {data['board']} {data['version']} ({data['hash']}) on MicroPython "
-            f"{data['micropython']}; life cycle {data['life_cycle']}, "
+            f"{data['micropython']}; configuration {data['config']['version']}, life cycle "
+            f"{data['life_cycle']}, "
             f"heap free {data['heap_free']:,} bytes, "
             f"reader {data['reader'].get('chip', '?')}, "
             f"scanner {data['scanner'].get('engine', '?')}"

@@ -151,3 +151,23 @@ def reset(port: Port) -> None:
         hello = validator.wait_for("hello", 15.0)
     out.print("started" if hello else "reset sent; no hello within 15 s")
     raise typer.Exit(0 if hello else 1)
+
+
+@app.command()
+def clock(
+    port: Port,
+    now: Annotated[bool, typer.Option("--set", help="Set it by this computer's clock.")] = False,
+    json: Json = False,
+) -> None:
+    """The validator's clock: what it shows, whether it is trusted, how far it is off."""
+    with connect(port) as validator:
+        if now:
+            validator.link.call("clock.set", {"unix": int(time.time())})
+        data = validator.link.call("info")["clock"]
+    data["ahead_s"] = data["unix"] - int(time.time())
+    if json:
+        print_json(data)
+        return
+    shown = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(data["unix"]))
+    trust = "trusted" if data["trusted"] else "not set: nothing that depends on time is accepted"
+    out.print(f"{shown}  {trust}, {data['ahead_s']:+d} s from this computer's", highlight=False)

@@ -135,6 +135,12 @@ def _print(summary: dict[str, Any], json: bool) -> None:
         return
     reason = f", reason {summary['reason']}" if summary["reason"] else ""
     out.print(f"[bold]{summary['outcome']}[/bold]{reason}  ({summary['medium'] or 'no medium'})")
+    detail = summary.get("detail") or {}
+    for key in ("what", "why", "signature"):
+        if detail.get(key):
+            out.print(f"  {key}: {detail[key]}", highlight=False)
+    if summary.get("fare"):
+        out.print(f"  fare: {summary['fare'] / 100:.2f} yuan", highlight=False)
     for key in ("masked", "expiry"):
         if summary.get(key):
             out.print(f"  {key}: {summary[key]}", highlight=False)
