@@ -56,12 +56,17 @@ class App:
         self.gate = Gate()
         self.taps = Taps()
         self.log = Log()
-        self.switched = 0
+        self.restarts = 0
+        self.away = False
         self.peer = Peer()
         calls_config.register(self, self.peer)
 
     def configured(self):
-        self.switched += 1
+        assert self.away, "the old one is put away before the new one is checked"
+        self.restarts += 1
+
+    def put_away(self):
+        self.away = True
 
     def call(self, name, params=None):
         result = self.peer.calls["config." + name](params or {})
@@ -93,12 +98,12 @@ def test_push():
     app = rig()
     assert app.call("info")["life_cycle"] == "factory"
     info = push(app, made.V1)
-    assert info["version"] == 1 and info["life_cycle"] == "bench" and app.switched == 1
+    assert info["version"] == 1 and info["life_cycle"] == "bench" and app.restarts == 1
     assert info == app.call("info")
     assert app.log.lines == [("config", "version 1, " + made.V1[28:32].hex())]
     answer = app.call("begin", {"head": made.V1[:HEAD_SIZE].hex()})
     assert answer["in_force"] and answer["next"] == answer["size"]
-    assert app.switched == 1
+    assert app.restarts == 1
 
 
 def test_refusals_have_a_reason():
@@ -113,7 +118,8 @@ def test_refusals_have_a_reason():
     assert app.log.lines[-1][1].startswith("refused: ")
     e = raises(RpcError, push, app, made.WRONG["cards"])
     assert e.data["reason"] == "invalid" and "cards.limits.tap" in e.message
-    assert app.switched == 0 and app.call("info")["version"] == 0
+    # Two got as far as the check, for which the running one was put away: it starts anew.
+    assert app.restarts == 2 and app.call("info")["version"] == 0
 
 
 def test_out_of_order():

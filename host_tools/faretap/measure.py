@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from faretap import measure_media
+from faretap import measure_media, measure_store
 from faretap.errors import FaretapError
 from faretap.link import Refused
 from faretap.measure_crypto import crypto
@@ -153,10 +153,12 @@ def everything(
     count: int = 10,
     bauds: tuple[int, ...] = (),
     configure: bool = False,
+    store: bool = False,
     say: Say = lambda text: None,
 ) -> dict[str, Any]:
     """All measurements. `bauds` are rates to try beside the one at which the link stands;
-    `configure` claims the validator for the test operator first, so that riders are accepted."""
+    `configure` claims the validator for the test operator first, so that riders are accepted;
+    `store` measures list, records and update as well, at the highest of the rates."""
     info = session.await_running()
     report: dict[str, Any] = {
         "port": session.port,
@@ -194,6 +196,9 @@ def everything(
         report["taps"][via] = taps(session, via, count, say)
     if session.bench:
         report["reader"] = reader(session, min(count, 5), say)
+    if store:
+        session.link.set_baud(max(first, *bauds) if bauds else first)
+        report["store"] = measure_store.store(session, say)
     info = session.link.call("info")
     report["heap_free"] = info["heap_free"]
     report["damaged_frames"] = session.link.damaged + info["link"]["damaged"]

@@ -45,7 +45,7 @@ def tap(
     if via != "wire":
         raise PresentError(f"There is no way {via!r} to present a card.", "Use wire or link.")
     bench = _bench(session)
-    _await_free_reader(session, timeout)
+    await_free_reader(session, timeout)
     session.forget_notifications()
     if lose_at_apdu is not None:
         options["lose_at_apdu"] = lose_at_apdu
@@ -62,7 +62,7 @@ def tap(
     return summary
 
 
-def _await_free_reader(session: Session, timeout: float) -> None:
+def await_free_reader(session: Session, timeout: float) -> None:
     """Until the card before has left for the validator too: the same card, back within the grace
     of a removal, is the same presentation (Q21)."""
     deadline = time.monotonic() + timeout

@@ -121,7 +121,7 @@ class Session:
                 )
                 return info
             except NoAnswer:
-                if self._symptom() or time.monotonic() >= deadline:
+                if self.symptom() or time.monotonic() >= deadline:
                     raise self._diagnosis() from None
 
     def tell_time(self, always: bool = False) -> None:
@@ -132,14 +132,14 @@ class Session:
         if always or not info["clock"]["trusted"]:
             self.link.call("clock.set", {"unix": int(time.time())})
 
-    def _symptom(self) -> tuple[str, str] | None:
+    def symptom(self) -> tuple[str, str] | None:
         text = bytes(self.console)
         found = [(text.rfind(mark), what, todo) for mark, what, todo in _SYMPTOMS]
         at, what, todo = max(found)
         return (what, todo) if at >= 0 else None
 
     def _diagnosis(self) -> NotReady:
-        symptom = self._symptom()
+        symptom = self.symptom()
         if symptom is None:
             seen = len(self.console)
             answer = bytearray()

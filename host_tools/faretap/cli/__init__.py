@@ -15,11 +15,13 @@ from faretap.cli import config  # noqa: F401 isort: skip
 from faretap.cli import lists  # noqa: F401 isort: skip
 from faretap.cli import image  # noqa: F401 isort: skip
 from faretap.cli import update  # noqa: F401 isort: skip
+from faretap.cli import report  # noqa: F401 isort: skip
 from faretap.cli import bench  # noqa: F401 isort: skip
 from faretap.cli import demo  # noqa: F401 isort: skip
 from faretap.cli import card  # noqa: F401 isort: skip
 from faretap.cli import code  # noqa: F401 isort: skip
 from faretap.cli import replay  # noqa: F401 isort: skip
+from faretap.cli import rack  # noqa: F401 isort: skip
 from faretap.cli.common import app, debugging, fail
 from faretap.errors import FaretapError
 

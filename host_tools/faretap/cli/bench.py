@@ -26,6 +26,14 @@ def bench(
             "simulated riders; a new virtual validator is claimed anyway."
         ),
     ] = False,
+    store: Annotated[
+        bool,
+        typer.Option(
+            "--store",
+            help="Also load a deny list of 100,000, read records in bulk and update the idle "
+            "slot, at the highest --baud.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Measure link, boot, taps and cryptography, with the firmware's own clock."""
@@ -35,6 +43,7 @@ def bench(
             count=count,
             bauds=tuple(baud or ()),
             configure=test_operator or port == "virtual",
+            store=store,
             say=say,
         )
     if json:
@@ -69,6 +78,8 @@ def _tables(report: dict[str, Any]) -> list[Table]:
                 f"{name} the validator at {baud}",
                 f"{rate['share']:.0%} of the line rate" + (f", {lost} lost" if lost else ""),
             )
+    if "store" in report:
+        _store_rows(first, report["store"])
     first.add_row("heap free after", f"{report['heap_free']:,} bytes")
     first.add_row("frames damaged", str(report["damaged_frames"]))
     taps = Table(title="Phases of a tap, p50 in ms by the validator's clock", title_justify="left")
@@ -82,6 +93,25 @@ def _tables(report: dict[str, Any]) -> list[Table]:
     if "reader" in report:
         _reader_rows(first, report["reader"])
     return [first, *_own(report), _crypto(report["crypto"]), taps]
+
+
+def _store_rows(table: Table, figures: dict[str, Any]) -> None:
+    deny, records, image = figures["list"], figures["records"], figures["update"]
+    table.add_row("record made durable, longest of 20", f"{figures['append_ms']} ms")
+    table.add_row("journal mounted in", f"{figures['mount_ms']} ms")
+    table.add_row(
+        f"deny list of {deny['entries']:,}",
+        f"{deny['bytes']:,} bytes in {deny['seconds']:.1f} s; lookup {deny['listed_us']:.0f} us "
+        f"listed, {deny['unlisted_us']:.0f} us not",
+    )
+    table.add_row(
+        f"records out at {figures['baud']}",
+        f"{records['share']:.0%} of the line rate",
+    )
+    table.add_row(
+        f"update at {figures['baud']}",
+        f"{image['bytes']:,} bytes in {image['seconds']:.1f} s, {image['share']:.0%} of the line",
+    )
 
 
 def _own(report: dict[str, Any]) -> list[Table]:

@@ -28,6 +28,13 @@ def tap(
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the card, such as balance=120.")
     ] = None,
+    radio: Annotated[
+        str,
+        typer.Option(
+            envvar="FARETAP_RADIO",
+            help="For --via radio: the PN532 that plays the card, such as tty:USB1:pn532.",
+        ),
+    ] = "",
     tear: Annotated[
         str,
         typer.Option(
@@ -54,9 +61,16 @@ def tap(
         options["trace"] = str(trace.absolute())
     with connect(port) as validator:
         validator.tell_time()  # without it nothing is accepted
-        summary = present_card(
-            validator, card, via=via, lose_at_apdu=lose_at or None, options=options
-        )
+        if via == "radio":
+            from faretap.radio import tap_by_radio
+
+            summary = tap_by_radio(
+                validator, radio, card, lose_at_apdu=lose_at or None, options=options
+            )
+        else:
+            summary = present_card(
+                validator, card, via=via, lose_at_apdu=lose_at or None, options=options
+            )
     _print(summary, json)
 
 

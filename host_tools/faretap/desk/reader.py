@@ -178,7 +178,7 @@ def open_reader(path: str) -> Iterator[Reader]:
         ) from e
     # nfcpy logs every frame at level DEBUG: card numbers in clear.
     logging.getLogger("nfc").setLevel(logging.WARNING)
-    frontend = _opened(path)
+    frontend = open_frontend(path)
     reader = Reader(frontend, path)
     try:
         yield reader
@@ -186,7 +186,7 @@ def open_reader(path: str) -> Iterator[Reader]:
         reader.close()
 
 
-def _opened(path: str) -> Any:
+def open_frontend(path: str) -> Any:
     import nfc
 
     device, driver = _device_of(path)

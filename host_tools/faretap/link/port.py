@@ -39,7 +39,10 @@ def open_port(port: str, baud: int = DEFAULT_BAUD) -> serial.SerialBase:
             device.exclusive = True
             device.write_timeout = 5
         device.open()
-        if not port.startswith("socket://"):
+        if port.startswith("socket://"):
+            # pyserial leaves it on, and each call would wait for the acknowledgement of the last.
+            device._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
             # The driver asserted both lines. RTS first: DTR alone pulls IO0, which only matters
             # at a reset, while RTS alone is the reset itself.
             with contextlib.suppress(OSError):  # a pseudo-terminal has no such lines

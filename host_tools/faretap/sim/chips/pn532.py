@@ -271,6 +271,11 @@ class Pn532(SerialPart):
 
     # For the commands
 
+    @property
+    def running(self) -> int | None:
+        """Which of the commands so far is under way."""
+        return self._running
+
     def later(self, seconds: float, function: Callable[[], None]) -> None:
         """Call after the chip's own time, unless power goes first; at once at time scale 0."""
         epoch = self._epoch

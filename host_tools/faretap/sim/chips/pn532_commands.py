@@ -233,6 +233,7 @@ class Commands:
     def _exchange(self, target: Target, command: bytes) -> None:
         """One APDU: the way out, the card's own time, and the way back, each can be the last."""
         chip, presented = self.chip, target.presented
+        running = chip.running
         picc, card = presented.picc, presented.card
         waiting = picc.frame_waiting_time
         if not picc.iso_dep:
@@ -259,8 +260,6 @@ class Commands:
 
         def answered(outcome: Outcome) -> None:
             nonlocal status
-            if target not in self.field.targets:
-                return  # released, or listed anew, while the card took its time
             if outcome.seconds is None:
                 return  # S(WTX) without end: the host has to end it
             target.pending = outcome.data
@@ -278,6 +277,8 @@ class Commands:
             chip.later(outcome.seconds, lambda: back(outcome.status))
 
         def back(result: int) -> None:
+            if chip.running != running:
+                return  # the host had enough while the card took its time
             if target.lost_status is not None:
                 self._fail(target.lost_status, waiting)
                 if at_byte is not None:
@@ -288,7 +289,8 @@ class Commands:
                 chip.finish(self._piece(target))
 
         def whole() -> None:
-            chip.finish(self._piece(target))
+            if chip.running == running:
+                chip.finish(self._piece(target))
             target.lost_status = gone
 
         chip.later(0, arrive)

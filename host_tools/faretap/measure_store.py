@@ -1,0 +1,103 @@
+"""`faretap bench --store`: deny list, records out, and an update, on a validator of the test
+operator's. It replaces the deny list and writes the idle slot; what runs stays."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from faretap import boards
+from faretap.config import samples
+from faretap.image.app import build_app
+from faretap.image.container import make
+from faretap.image.sign import sign
+from faretap.link import transfer
+from faretap.lists import build
+from faretap.lists import push as lists
+from faretap.lists.builder import signer
+from faretap.present import tap
+from faretap.session import Session
+from faretap.update import update
+
+Say = Callable[[str], None]
+
+ENTRIES = 100_000
+_LOOKUPS = 200
+
+
+def store(session: Session, say: Say, entries: int = ENTRIES) -> dict[str, Any]:
+    """{"append", "mount_ms", "list", "records", "update"}; times by the validator's clock where a
+    line could not be told from the work, else seconds and shares of the line."""
+    baud = int(session.link.device.baudrate)
+    out: dict[str, Any] = {"baud": baud}
+    say("records: 20 taps")
+    taps = [tap(session, "quickpass-debit", via="link") for _ in range(20)]
+    out["append_ms"] = max(t["phases"]["commit"] for t in taps)
+    info = session.link.call("info")
+    out["mount_ms"] = info["journal"]["mount_ms"]
+    out["records"] = records_out(session, baud)
+    say(f"a deny list of {entries:,}")
+    out["list"] = deny_list(session, entries)
+    say("an update into the idle slot")
+    out["update"] = image(session, baud)
+    return out
+
+
+def records_out(session: Session, baud: int) -> dict[str, Any]:
+    """Bytes of records a second as a share of the line; what is there is read several times over,
+    until some 100 KB came."""
+    size = count = 0
+    start = time.perf_counter()
+    while size < 100_000:
+        for _, piece in transfer.pull(session, "records", {"from": 1}):
+            size += len(piece)
+            count += 1
+    seconds = time.perf_counter() - start
+    return {"records": count, "bytes": size, "share": round(size * 10 / seconds / baud, 3)}
+
+
+def deny_list(session: Session, entries: int) -> dict[str, Any]:
+    """Load a list of that many tokens; µs of a lookup, flash reads included."""
+    known = lists.info(session.link)
+    seed = secrets.token_bytes(8)
+    tokens = [hashlib.sha256(seed + i.to_bytes(4, "big")).digest()[:8] for i in range(entries)]
+    data = build(
+        tokens,
+        version=known["version"] + 1,
+        sign=signer(samples.operator_key()),
+        space=known["room"],
+        issued=int(time.time()),
+    )
+    start = time.perf_counter()
+    lists.push(session, data)
+    seconds = time.perf_counter() - start
+    row: dict[str, Any] = {"entries": entries, "bytes": len(data), "seconds": round(seconds, 2)}
+    for name, asked in (("listed", tokens[::500]), ("unlisted", [secrets.token_bytes(8)] * 20)):
+        got = session.link.call(
+            "bench.crypto",
+            {"what": "lookup", "tokens": [t.hex() for t in asked[:20]], "times": _LOOKUPS},
+            timeout=60.0,
+            again=60.0,
+        )
+        assert got["denied"] == (20 if name == "listed" else 0)
+        row[f"{name}_us"] = round(got["us"] / _LOOKUPS / 20, 1)
+    return row
+
+
+def image(session: Session, baud: int) -> dict[str, Any]:
+    """What runs, built anew and signed, into the idle slot; image bytes as a share of the line."""
+    board = boards.load(session.link.call("info")["board"])
+    container = sign(make(build_app(board)), samples.operator_key())
+    start = time.perf_counter()
+    report = update(session, container, restart=False, again=True)
+    seconds = time.perf_counter() - start
+    written = sum(1 for byte in container.image if byte != 0xFF)
+    return {
+        "seconds": round(seconds, 2),
+        "bytes": written,
+        "sent": report.sent,
+        "share": round(written * 10 / seconds / baud, 3),
+    }

@@ -1,0 +1,1 @@
+"""Racks of validators under test: what is in them, who uses them, how they are."""
