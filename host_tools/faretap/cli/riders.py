@@ -115,9 +115,8 @@ def _need(port: str, name: str, flag: str, known: dict[str, str]) -> None:
     if name not in known:
         what = f"There is no {name!r}." if name else "What is to be presented?"
         if len(known) > 20:
-            near = difflib.get_close_matches(name, known, 5)
-            hint = f"Near to it: {', '.join(near)}. " if near else ""
-            raise FaretapError(what, f"{hint}--list shows all {len(known)}.")
+            near = difflib.get_close_matches(name, known, 5) or list(known)[:5]
+            raise FaretapError(what, f"Such as {', '.join(near)}; --list shows all {len(known)}.")
         raise FaretapError(what, f"Give {flag} one of: {', '.join(sorted(known))}.")
 
 

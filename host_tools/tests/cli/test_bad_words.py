@@ -36,7 +36,7 @@ WRONG: dict[str, tuple[list[str], str, str]] = {
         "/no/such.bin cannot be read",
         "No such file",
     ),
-    "no such card": (["tap", "--port", NOBODY, "--card", "metro"], "'metro'", "quickpass-debit"),
+    "no such card": (["tap", "--port", NOBODY, "--card", "quickpas"], "'quickpas'", "quickpass-"),
     "no card": (["tap", "--port", NOBODY], "What is to be presented?", "tunion"),
     "no such code": (["scan", "--port", NOBODY, "--code", "aztec"], "'aztec'", "mot"),
     "bad hex": (["scan", "--port", NOBODY, "--hex", "12x"], "--hex is not", "even number"),

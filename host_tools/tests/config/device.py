@@ -80,6 +80,9 @@ class Device:
     def configured(self) -> None:
         self.switched += 1
 
+    def put_away(self) -> None:
+        """Nothing of it is in memory here."""
+
     def call(
         self,
         method: str,

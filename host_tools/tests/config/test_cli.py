@@ -39,6 +39,9 @@ class Session:
             return {}
         return self._device.call(method, params)
 
+    def tell_time(self) -> None:
+        self._device.clock.trusted = True
+
     def wait_for(self, method: str, timeout: float) -> dict[str, Any]:
         self._device.boot()
         return {}
