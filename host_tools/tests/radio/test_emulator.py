@@ -189,6 +189,9 @@ def test_present_by_radio_opens_and_closes(line: PtyLine) -> None:
     reader.ask("5200")
     thread.join(10)
     assert went[0].ended == "released"
+    deadline = time.monotonic() + 5.0
+    while not line.part.asleep and time.monotonic() < deadline:
+        thread.join(0.01)  # the chip has the last command in its own time
     assert line.part.asleep  # and the rate is back, for whoever comes next
     assert line.part.baud == 115200
 
