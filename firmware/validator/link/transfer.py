@@ -33,7 +33,11 @@ The host asks again from the last cursor that came, if a piece was lost. docs/up
 blocks and calls; host_tools/faretap/link/transfer.py is the other end.
 """
 
+import gc
+
 from validator.link.peer import REFUSED, RpcError
+
+_THRESHOLD = 16384
 
 CHANNEL = 2  # of blocks: packed data to the validator, its state to the host
 FROM_VALIDATOR = 3
@@ -78,6 +82,7 @@ class Transfer:
         self._app.gate.need(getattr(sink, "right", "change"))
         from validator.link.receive import Receiver
 
+        _collect(_THRESHOLD)
         while self._receiver:
             await self._receiver.stop()
         self._receiver = Receiver(self._app, self, sink() if callable(sink) else sink, params)
@@ -87,6 +92,7 @@ class Transfer:
         """That transfer is over, and its memory free."""
         if self._receiver is receiver:
             self._receiver = None
+        _collect(-1)
 
     def _running(self, params):
         receiver = self._receiver
@@ -114,3 +120,11 @@ class Transfer:
         from validator.link import send
 
         return await send.run(self._app, source, params)
+
+
+def _collect(threshold):
+    """What a transfer leaves behind itself is collected at once, or its pieces scatter what stays
+    over all of the heap, and nothing large fits. Otherwise collections are for idle moments."""
+    gc.collect()
+    if hasattr(gc, "threshold"):  # CPython, in tests, has none
+        gc.threshold(threshold)
