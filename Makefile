@@ -1,6 +1,8 @@
 # make demo: the main job on a virtual validator.   make test: every check and test.
+# make hil: the tests on a rack; RACK=rack.toml names another one than the virtual.
 PYTHON ?= python3
 VENV := .venv
+RACK ?= virtual
 BIN := $(VENV)/bin
 STUBS := $(VENV)/typings
 
@@ -39,7 +41,7 @@ unit: setup
 	$(BIN)/pytest -n 2
 
 hil: setup
-	$(BIN)/pytest hil_tests
+	$(BIN)/pytest hil_tests --rack $(RACK) -n 2
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

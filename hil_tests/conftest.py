@@ -1,4 +1,6 @@
-"""Validators to try: virtual boards that run the current firmware out of their flash."""
+"""Validators to try, besides those of the rack (`faretap.pytest_plugin`): virtual boards that run
+the current firmware out of their flash, for tests that look into them, break them or unplug them.
+"""
 
 from __future__ import annotations
 
@@ -181,10 +183,13 @@ def cable() -> Iterator[Callable[[str], Cable]]:
 def until() -> Callable[..., None]:
     """`until(condition, seconds, bench)`: wait for something that `condition()` can see."""
 
-    def wait(condition: Callable[[], bool], seconds: float, bench: BenchClient) -> None:
+    def wait(condition: Callable[[], bool], seconds: float, bench: Any) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds:g} s"
-            bench.event(0.02)  # whatever happens on the board meanwhile
+            if isinstance(bench, BenchClient):
+                bench.event(0.02)  # whatever happens on the board meanwhile
+            else:
+                time.sleep(0.02)
 
     return wait

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,19 @@ import pytest
 from typer.testing import CliRunner
 
 from faretap.cli.common import app
-from faretap.present import tap
 from faretap.records.collection import Collection, collect
 from faretap.records.evidence import objects, unseal
-from faretap.records.pull import pull
 from faretap.session import Session
 from faretap.sim.cards import CARDS, scheme
+from faretap.testing.hands import Records, Rider
 from faretap.virtual import VirtualProcess
 
 QUICKPASS = [name for name in CARDS if not name.startswith(("tunion", "city"))]
 
 
-@pytest.fixture
-def patient(provision: Callable[..., Session]) -> Session:
-    """Many cards of the table share an account: here the same one may come back at once."""
-    config = scheme.configuration()
-    config["limits"]["window_s"] = 0
-    return provision(cards=config)
+# Many cards of the table share an account: here the same one may come back at once.
+PATIENT = scheme.configuration()
+PATIENT["limits"]["window_s"] = 0
 
 
 def agrees(summary: dict[str, Any], name: str) -> None:
@@ -37,40 +32,45 @@ def agrees(summary: dict[str, Any], name: str) -> None:
         assert summary["reason"] == entry.reason, (name, summary)
 
 
-def test_every_card_of_the_table_on_the_link(patient: Session) -> None:
+@pytest.mark.configuration(cards=PATIENT)
+def test_every_card_of_the_table_on_the_link(rider: Rider) -> None:
     for name in QUICKPASS:
-        agrees(tap(patient, name, via="link"), name)
+        agrees(rider.tap(name, via="link"), name)
 
 
+@pytest.mark.wire
+@pytest.mark.configuration(cards=PATIENT)
 @pytest.mark.parametrize("quarter", range(4))
-def test_every_card_of_the_table_on_the_wire(patient: Session, quarter: int) -> None:
+def test_every_card_of_the_table_on_the_wire(rider: Rider, quarter: int) -> None:
     for name in QUICKPASS[quarter::4]:
-        agrees(tap(patient, name), name)
+        agrees(rider.tap(name, via="wire"), name)
 
 
-def test_an_accepted_ride_can_be_settled(bench: Session, tmp_path: Path) -> None:
+def test_an_accepted_ride_can_be_settled(
+    rider: Rider, records: Records, validator: Session, tmp_path: Path
+) -> None:
     """What only the acquirer can read: the card number in full, the cryptogram, the amount."""
-    summary = tap(bench, "quickpass-debit")
+    summary = rider.tap("quickpass-debit")
     assert (summary["outcome"], summary["fare"]) == ("accepted", 200)
-    record = pull(bench.link, summary["seq"])[0]
-    assert record.fare_fen == 200 and record.config == 1 and record.test
+    record = records.of(summary)
+    assert record.fare_fen == 200 and record.config >= 1 and record.test
     assert (record.vehicle, record.line, record.stop) == ("T-0001", "42", "1")
     assert record.last4 == summary["masked"][-4:] and record.last4.isdigit()
     assert record.evidence is not None
-    collection = Collection.open(tmp_path, bench.link.call("info")["serial"])
-    collect(bench, collection)
+    collection = Collection.open(tmp_path, validator.link.call("info")["serial"])
+    collect(validator, collection)
     settled = objects(unseal(record.evidence, scheme.acquirer(), collection.key_blocks()))
     assert settled[0x9F02].hex() == "000000000200"
     assert settled[0x9F41].hex() == f"{record.seq:08d}"
     number = settled[0x57].hex().partition("d")[0]
     assert number.endswith(record.last4)
-    for text in (record.body.hex(), repr(summary), bytes(bench.console).decode("latin1")):
+    for text in (record.body.hex(), repr(summary), bytes(validator.console).decode("latin1")):
         assert number not in text and number.encode().hex() not in text
 
 
-def test_the_same_card_within_its_window(bench: Session) -> None:
-    assert tap(bench, "quickpass-credit")["outcome"] == "accepted"
-    again = tap(bench, "quickpass-credit")
+def test_the_same_card_within_its_window(rider: Rider) -> None:
+    assert rider.tap("quickpass-credit")["outcome"] == "accepted"
+    again = rider.tap("quickpass-credit")
     assert (again["outcome"], again["reason"]) == ("declined", "too_soon")
 
 

@@ -22,6 +22,7 @@ from faretap.cli import card  # noqa: F401 isort: skip
 from faretap.cli import code  # noqa: F401 isort: skip
 from faretap.cli import replay  # noqa: F401 isort: skip
 from faretap.cli import rack  # noqa: F401 isort: skip
+from faretap.cli import scenario  # noqa: F401 isort: skip
 from faretap.cli.common import app, debugging, fail
 from faretap.errors import FaretapError
 

@@ -1,0 +1,1 @@
+"""What the pytest plugin is made of; `faretap.pytest_plugin` is what pytest loads."""
