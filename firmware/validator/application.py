@@ -326,7 +326,11 @@ class App:
         self.log.warning("scanner", "a code of %d bytes was %s" % (length, kind))
 
     async def _prepare(self, operation, rounds):
-        operation.prepare()
+        try:
+            operation.prepare()
+        except MemoryError as e:
+            # It is to make the next tap quicker; without it that one is only as slow as ever.
+            self.log.warning("app", "no memory to prepare for the next rider: %r" % e)
         if operation.purse and rounds % _PSAM_EVERY == 0:
             from validator import sam
 
