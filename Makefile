@@ -38,7 +38,7 @@ types: setup
 	$(BIN)/mypy --config-file firmware/mypy.ini
 
 unit: setup
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 hil: setup
 	$(BIN)/pytest hil_tests --rack $(RACK) -n 2
