@@ -25,10 +25,15 @@ def _load(name, section, more):
         module = __import__("validator.media." + name, None, None, ("load",))
         return module.load(section, **more)
     finally:
-        sys.modules.pop("validator.media." + name, None)
-        media = sys.modules.get("validator.media")
-        if hasattr(media, name):
-            delattr(media, name)
+        if sys.implementation.name == "micropython":  # others have no need, and have threads
+            _forget(name)
+
+
+def _forget(name):
+    sys.modules.pop("validator.media." + name, None)
+    media = sys.modules.get("validator.media")
+    if hasattr(media, name):
+        delattr(media, name)
 
 
 def _cards(section, **more):

@@ -7,6 +7,7 @@ body = source.body()                     # dict, with what files hold in place o
 from __future__ import annotations
 
 import csv
+import threading
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -179,8 +180,17 @@ def acquirer(path: Path) -> dict[str, str]:
     return {"modulus": f"{numbers.n:0{key.key_size // 4}x}", "exponent": exponent}
 
 
+# The firmware's cryptography has one memory for everybody: a validator has no threads.
+_one_at_a_time = threading.Lock()
+
+
 def _validator_says(body: dict[str, Any]) -> list[str]:
     """What the firmware would refuse: the same functions that it asks."""
+    with _one_at_a_time:
+        return _asked(body)
+
+
+def _asked(body: dict[str, Any]) -> list[str]:
     found = []
     try:
         config_check.check(body.get, body, (body["version"], body.get("not_before", 0)))
