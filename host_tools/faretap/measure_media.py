@@ -19,10 +19,14 @@ Say = Callable[[str], None]
 def provision(session: Session) -> None:
     """Give the validator a configuration that takes test riders, the same one as often as it
     likes. Only for a validator that nobody has claimed, or the test operator has."""
-    cards = scheme.configuration()
-    cards["limits"]["window_s"] = 0
     purse = samples.bench_configuration()["purse"]
     purse["window_s"] = 0
+    _provision(session, purse)
+
+
+def _provision(session: Session, purse: dict[str, Any]) -> None:
+    cards = scheme.configuration()
+    cards["limits"]["window_s"] = 0
     session.forget_notifications()
     samples.provision(session.link, cards=cards, purse=purse)
     if session.wait_for("hello", 30.0) is None:
@@ -85,12 +89,24 @@ def ride_codes(session: Session, count: int, say: Say) -> dict[str, Any]:
 
 
 def purses(session: Session, count: int, say: Say) -> dict[str, Any]:
-    """The same for a purchase from a purse; the PSAM's time stands apart."""
-    say(f"purses: {count} single purchases")
+    """The same for a purchase from a purse, single and composite (to board); the PSAM's time
+    stands apart. The validator is given another configuration for the latter, and keeps it."""
+    say(f"purses: {count} single purchases, {count} to board")
+    found = {"single": _purchases(session, count)}
+    purse = {**samples.bench_configuration()["purse"], **_COMPOSITE}
+    _provision(session, purse)
+    found["composite"] = _purchases(session, count)
+    return found
+
+
+_COMPOSITE = {"mode": "composite", "marked_amount": 500, "window_s": 0}
+
+
+def _purchases(session: Session, count: int) -> dict[str, Any]:
     session.link.call("bench.weigh", {"on": True})
     taps = [tap(session, "tunion", via="link") for _ in range(count)]
     session.link.call("bench.weigh", {"on": False})
-    return {"single": _own(taps)}
+    return _own(taps)
 
 
 def _code(session: Session, number: int) -> bytes:
