@@ -6,7 +6,8 @@ from validator.qr.scanner import Scanner, ScannerError
 
 OK = bytes.fromhex("02000001003331")
 
-MOT = b"\x80\x01\x49" + bytes([0, 10, 13, 255]) * 82 + b"\r"
+MOT = b"\x80\x01\x49\x24" + bytes([10, 13, 255, 0]) * 82
+CPM = b"hQVDUFYwMWEaTwegAAAAVVVVVw8SNFZ4kBI0WNGRIgESNF8="
 TEXT = b"https://example.org/timetable"
 
 # Factory settings of the zones that matter: sound and LED on, manual mode, CR after each code.
@@ -268,6 +269,86 @@ def test_a_ride_code_comes_at_once_and_a_text_after_the_gap():
     assert run(scanner.next(1000)) == TEXT
     assert 20000 <= clock.now_us - start <= 30000
     assert scanner.counters["codes"] == 2
+
+
+def test_text_with_lengths_inside_comes_at_once():
+    clock, engine, scanner = opened()
+    start = clock.now_us
+    engine.serial.feed(CPM)
+    assert run(scanner.next(1000)) == CPM
+    assert clock.now_us - start < 2000
+
+
+def test_pauses_inside_a_known_code_do_not_cut():
+    for code in (CPM, MOT):
+        clock, engine, scanner = opened()
+        engine.serial.feed(code[:2])
+        engine.serial.feed(code[2:30], 130000)
+        engine.serial.feed(code[30:40], 230000)
+        engine.serial.feed(code[40:], 290000)
+        assert run(scanner.next(1000)) == code
+        assert clock.now_us < 1000000
+        # The next code has all of the patience again.
+        engine.serial.feed(code[:9])
+        engine.serial.feed(code[9:], 290000)
+        assert run(scanner.next(1000)) == code
+
+
+def test_an_incomplete_code_ends_after_the_patience_and_no_earlier():
+    clock, engine, scanner = opened()
+    start = clock.now_us
+    engine.serial.feed(CPM[:-3])
+    assert run(scanner.next(1000)) == CPM[:-3]
+    assert 320000 <= clock.now_us - start < 330000
+    engine.serial.feed(MOT[:-3])
+    start = clock.now_us
+    assert run(scanner.next(350)) is None
+    assert 320000 <= clock.now_us - start < 360000
+    assert scanner.counters["cut"] == 1
+    engine.serial.feed(MOT)
+    assert run(scanner.next(1000)) == MOT
+
+
+def test_all_pauses_of_one_code_share_the_patience():
+    clock, engine, scanner = opened()
+    for i in range(40):
+        engine.serial.feed(CPM[i : i + 1], i * 60000)
+    start = clock.now_us
+    code = run(scanner.next(1000))
+    # 300 ms are five pauses of 60; after the next one 20 ms are enough.
+    assert code == CPM[:6]
+    assert clock.now_us - start < 400000
+
+
+def test_short_pauses_cost_no_patience():
+    clock, engine, scanner = opened()
+    for i in range(30):
+        engine.serial.feed(MOT[i * 10 : i * 10 + 10], i * 15000)
+    engine.serial.feed(MOT[300:], 29 * 15000 + 290000)
+    assert run(scanner.next(1000)) == MOT
+    # Nor do those of noise, once it is over.
+    engine.serial.feed(b"\xff")
+    engine.serial.feed(b"\xff", 200000)
+    engine.serial.feed(MOT[:9], 400000)
+    engine.serial.feed(MOT[9:], 690000)
+    assert run(scanner.next(1000)) == MOT
+
+
+def test_a_glitch_before_a_code_does_not_spoil_it():
+    for code in (MOT, CPM):
+        clock, engine, scanner = opened()
+        engine.serial.feed(b"\xff")
+        engine.serial.feed(code, 200000)
+        assert run(scanner.next(1000)) == code
+        assert scanner.counters["codes"] == 1 and scanner.counters["cut"] == 0
+
+
+def test_looking_for_an_engine_is_not_held_up_by_what_it_says_at_a_wrong_rate():
+    clock, engine, scanner = make()
+    start = clock.ticks_ms()
+    run(scanner.open())
+    assert clock.ticks_ms() - start < 900
+    assert scanner.info["baud"] == 115200
 
 
 def test_a_code_that_trickles_in_after_the_timeout_began_is_not_lost():

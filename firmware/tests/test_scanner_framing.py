@@ -1,5 +1,7 @@
 """Codes out of a stream of bytes: lengths, gaps, line ends, noise."""
 
+from binascii import a2b_base64, b2a_base64
+
 from validator.qr.framing import CODE, CUT, OVERSIZE, REPLY, Framer, expected, gap_ms
 
 # A reply of the engine to "write", from the GM65 manual.
@@ -16,6 +18,29 @@ def alipay(card=b"6212345678901234", prefix=b"", s1=71, s2=54):
     head = b"\x02\x01\x07" + bytes([len(body)])
     first = bytes([s1]) + b"\x30" * s1
     return prefix + head + body + first + b"\x04\x70\xdb\x0a\x0d" + bytes([s2]) + b"\x31" * s2
+
+
+# EMVCo's first published example, and a code with a common template and filling behind it.
+CPM = b"hQVDUFYwMWEaTwegAAAAVVVVVw8SNFZ4kBI0WNGRIgESNF8="
+
+
+def b64(data):
+    return b2a_base64(data).strip()
+
+
+def tlv(tag, value):
+    size = bytes([len(value)]) if len(value) < 128 else b"\x82" + len(value).to_bytes(2, "big")
+    return bytes.fromhex(tag) + size + value
+
+
+def payment(*objects):
+    return b64(tlv("85", b"CPV01") + b"".join(objects))
+
+
+def union(custom=b"", length=None):
+    """Text with the head and the length of a UnionPay code; what is between does not matter."""
+    n = len(custom) if length is None else length
+    return b64(b"\x02\x11\x00\x01" + bytes(36) + bytes([n]) + custom + b"\x15" + b"\x7f" * 64)
 
 
 def items(framer):
@@ -122,6 +147,199 @@ def test_text_ends_by_the_gap_and_loses_one_line_end():
         assert not framer.pending
 
 
+def test_text_with_lengths_inside_ends_by_them_without_any_gap():
+    codes = [CPM, payment(tlv("61", b"a" * 200), tlv("62", b"b"), tlv("BF4A", b"c"))]
+    codes += [union(b"x" * n) for n in (0, 1, 2, 24, 255)]
+    assert sorted({code[-2:].count(b"=") for code in codes}) == [0, 1, 2]
+    for code in codes:
+        for size in (1, 7, 120, 600):
+            framer = Framer()
+            sliced(framer, code[:-1], size)
+            assert items(framer) == []
+            sliced(framer, code[-1:] + b"\r\n" + code + code, size)
+            assert items(framer) == [(CODE, code)] * 3
+            assert not framer.pending and not framer.incomplete
+
+
+def test_text_without_padding_ends_where_padding_could_begin():
+    for n in (0, 1):
+        whole = union(b"x" * n)
+        code = whole.rstrip(b"=")
+        assert len(whole) > len(code)
+        framer = Framer()
+        framer.feed(code)
+        assert items(framer) == [] and not framer.incomplete
+        framer.gap()
+        assert items(framer) == [(CODE, code)]
+        framer.feed(whole[len(code) :] + b"\r")  # late: nobody's code
+        assert not framer.pending
+        for follower in (mot(332), whole, CPM, alipay()):
+            framer.feed(code + follower)
+            assert items(framer) == [(CODE, code), (CODE, follower)]
+
+
+def test_a_payment_code_may_go_on_with_another_object_until_silence_or_padding():
+    for k in range(3):
+        first = payment(tlv("61", b"a" * (20 + k))).rstrip(b"=")
+        whole = payment(tlv("61", b"a" * (20 + k)), tlv("62", b"b" * (13 - k)))
+        assert whole.endswith(b"=")
+        framer = Framer()
+        framer.feed(first)
+        assert items(framer) == [] and framer.pending and not framer.incomplete
+        framer.gap()
+        assert items(framer) == [(CODE, first)]
+        framer.reset()
+        sliced(framer, whole, 1)
+        assert items(framer) == [(CODE, whole)]
+        # What is not Base64, or begins like the next code, cannot be an object.
+        for follower in (b"\r\n", mot(332), whole, union()):
+            framer.feed(first + follower)
+            assert items(framer)[0] == (CODE, first)
+            framer.reset()
+
+
+def test_the_end_of_every_object_is_known_without_padding():
+    objects = [tlv("61", b"a" * n) for n in (0, 1, 3, 61, 62, 63, 127, 128, 300)]
+    objects += [tlv("62", b"a") + bytes(zeros) for zeros in range(1, 6)]
+    objects += [bytes(zeros) + tlv("62", b"a" * 8) for zeros in range(1, 6)]
+    objects += [tlv("BF4A", b"c" * 5), tlv("DF8101", b"d" * 4), tlv("9F26", bytes(8))]
+    for data in objects:
+        for before in range(3):
+            code = payment(tlv("61", b"a" * before), data).rstrip(b"=")
+            framer = Framer()
+            sliced(framer, code[:-1], 5)
+            assert framer.incomplete or code.endswith(b"A")
+            framer.feed(code[-1:])
+            assert items(framer) == [] and not framer.incomplete
+            framer.gap()
+            assert items(framer) == [(CODE, code)]
+
+
+def test_padding_ends_a_text_whose_lengths_are_wrong():
+    for code in (union(b"x" * 3, 200), union(b"x" * 4, 5), b64(a2b_base64(CPM)[:-4])):
+        assert code.endswith(b"=")
+        for size in (1, 400):
+            framer = Framer()
+            sliced(framer, code + CPM, size)
+            assert items(framer) == [(CODE, code), (CODE, CPM)]
+
+
+def test_a_foreign_character_counts_as_a_letter():
+    code = bytearray(union(b"custom"))
+    code[60] = 0x21
+    framer = Framer()
+    framer.feed(code)
+    assert items(framer) == [(CODE, bytes(code))]
+
+
+def test_padding_that_is_none_is_left_to_the_gap():
+    for start in (union(), payment(tlv("61", b"a" * 7))):
+        assert start.endswith(b"==")
+        code = start[:-1] + b"Q"
+        framer = Framer()
+        framer.feed(code[:-1])
+        assert framer.incomplete
+        framer.feed(code[-1:])
+        assert not framer.incomplete
+        framer.gap()
+        assert items(framer) == [(CODE, code)]
+
+
+def test_incomplete_text_is_a_code_when_the_gap_comes():
+    whole = union(b"x" * 5)
+    for code in (CPM[:5], CPM[:20], CPM[:-2], whole[:2], whole[:54], whole[:100], b"6", b"62" * 9):
+        framer = Framer()
+        framer.feed(code)
+        assert framer.incomplete
+        framer.gap()
+        assert items(framer) == [(CODE, code)]
+        assert not framer.pending and not framer.incomplete
+
+
+def test_lengths_that_no_code_has_are_left_to_the_gap():
+    for data in (b"\x61\x80", b"\x61\x83\x00\x00\x01", b"\x61\x82\x02\x00", b"\x61\xff"):
+        code = payment(data + b"\x11" * (8 - len(data)))
+        assert not code.endswith(b"=")
+        framer = Framer()
+        framer.feed(code)
+        assert not framer.incomplete
+        framer.gap()
+        assert items(framer) == [(CODE, code)]
+
+
+def test_digits_end_by_the_gap_and_are_waited_for_up_to_the_least_number():
+    for code, least in (
+        (b"6212345678901234567", 19),
+        (b"134567890123456789", 18),
+        (b"281234567890123456789012", 16),
+        (b"4212345678901234567", 2),
+    ):
+        framer = Framer()
+        for n in range(1, len(code) + 1):
+            framer.feed(code[n - 1 : n])
+            assert framer.incomplete == (n < least), n
+            assert items(framer) == []
+        framer.gap()
+        assert items(framer) == [(CODE, code)]
+
+
+def test_text_that_only_begins_with_digits_is_unknown():
+    for code in (b"62 tickets", b"13:45", b"2x", b"62123456789012345:", b"9" * 18):
+        framer = Framer()
+        framer.feed(code)
+        assert not framer.incomplete
+        framer.gap()
+        assert items(framer) == [(CODE, code)]
+
+
+def test_what_goes_on_after_a_pause_is_the_same_code():
+    for code in (mot(332), alipay(prefix=b"\x54\x01"), union(b"xyz"), CPM):
+        for at in range(1, len(code)):
+            framer = Framer()
+            framer.feed(code[:at])
+            framer.pause()
+            framer.feed(code[at : at + 9])
+            framer.pause()
+            framer.feed(code[at + 9 :])
+            framer.gap()
+            assert items(framer) == [(CODE, code)], at
+
+
+def test_a_code_after_a_pause_is_not_taken_for_the_rest_of_another():
+    real = b"\x80\x01\x49\x24" + b"\x0a" * 328
+    for rest in (real, alipay(), union(b"xyz"), CPM):
+        for begun in (mot(332)[:200], alipay()[:100], union(b"abc")[:90], CPM[:30]):
+            for size in (1, 5, 600):
+                framer = Framer()
+                framer.feed(begun)
+                framer.pause()
+                sliced(framer, rest, size)
+                first = (CUT, len(begun)) if begun[0] not in b"Ah" else (CODE, begun)
+                assert items(framer) == [first, (CODE, rest)]
+
+
+def test_what_does_not_fit_after_a_pause_is_something_else():
+    for glitch in (b"\xff", b"\x02", b"\xff\xfe"):
+        for rest in (mot(332), alipay(), union(b"xyz"), CPM):
+            framer = Framer()
+            framer.feed(glitch)
+            framer.pause()
+            framer.feed(rest)
+            assert items(framer) == [(CODE, rest)]
+            assert framer.noise == 1
+    framer = Framer()
+    framer.feed(b"hQV")
+    framer.pause()
+    framer.feed(b"https://example.org")
+    framer.gap()
+    assert items(framer) == [(CODE, b"hQV"), (CODE, b"https://example.org")]
+    framer.feed(b"https://")
+    framer.pause()  # unknown: nothing is waited for, and nothing cut
+    framer.feed(b"example.org")
+    framer.gap()
+    assert items(framer) == [(CODE, b"https://example.org")]
+
+
 def test_a_code_cut_in_the_middle_is_dropped_and_reported():
     code = mot(332)
     for cut in (
@@ -150,6 +368,19 @@ def test_five_thousand_bytes_are_one_oversize_and_the_next_code_is_read():
         assert items(framer) == [(CODE, mot(332))]
         framer.gap()
         assert items(framer) == []
+
+
+def test_a_known_code_that_becomes_too_long_is_oversize():
+    code = payment(tlv("61", bytes(438)), b"\x61")
+    assert len(code) == 600
+    framer = Framer()
+    framer.feed(code)
+    assert framer.incomplete
+    framer.feed(b"A")
+    assert items(framer) == [(OVERSIZE, 600)] and not framer.incomplete
+    framer.gap()
+    framer.feed(CPM)
+    assert items(framer) == [(CODE, CPM)]
 
 
 def test_a_code_of_exactly_the_limit_is_a_code():
@@ -196,6 +427,9 @@ def test_reset_forgets_everything():
     framer.reset()
     framer.gap()
     assert items(framer) == []
+    framer.feed(CPM[:9])
+    framer.reset()
+    assert not framer.pending and not framer.incomplete
 
 
 def test_expected_on_every_truncation():
@@ -205,6 +439,13 @@ def test_expected_on_every_truncation():
     assert expected(b"\xe4\xb8\xad\xe6", 4) == 0  # Chinese text
     assert expected(b"TX1234", 6) == 0
     assert expected(b"\x02\x11", 2) == 0
+    code = union(b"custom field")
+    assert len(code) == 160 and code.endswith(b"==")
+    assert [expected(code, n) for n in range(160)] == [-1] * 158 + [-2, -1]
+    assert expected(code, 160) == 160
+    assert [expected(CPM, n) for n in range(48)] == [-1] * 47 + [-2]
+    assert expected(CPM, 48) == 48
+    assert [expected(b"Ah" + bytes([b]), 3) for b in b"DEFGHI"] == [0, -1, -1, -1, -1, 0]
     code = alipay(prefix=b"\x54\x02")
     known = [n for n in range(len(code)) if expected(code, n) == len(code)]
     assert known == list(range(len(code) - 54, len(code)))

@@ -18,7 +18,9 @@ from .framing import CODE, CUT, OVERSIZE, REPLY, Framer, gap_ms
 _REPLY_MS = 150
 _TRIES = 3
 _TURN_MS = 100  # longest wait in one read, so that somebody else gets a turn
-_OVERTIME_MS = 700  # a code begun in time may end late: 364 bytes at 9600 baud, and the gap
+# A code begun in time may end late: 364 bytes at 9600 baud, the gap, and pauses.
+_OVERTIME_MS = 900
+_PATIENCE_MS = 300  # for all pauses inside one code that is known to go on
 _QUEUE = 4  # codes kept while nobody asks; older ones are dropped, their riders have moved on
 
 
@@ -76,6 +78,8 @@ class Scanner:
         self._busy = False
         self._others = 0  # tasks waiting for their turn
         self._since = clock.ticks_ms()  # when the last byte came
+        self._patience = _PATIENCE_MS
+        self._left = _PATIENCE_MS  # of it, for the code that has begun
         self._set_baud(baud)
 
     # Public calls ---------------------------------------------------------------------------
@@ -154,19 +158,29 @@ class Scanner:
         """Read what comes within `timeout_ms`, sort it into codes and replies; note the gap."""
         framer = self._framer
         clock = self._clock
+        limit = self._gap
         if framer.pending:
+            if framer.incomplete:
+                limit += self._left
             quiet = clock.diff(clock.ticks_ms(), self._since)
-            timeout_ms = max(0, self._gap - quiet)
+            timeout_ms = max(0, limit - quiet)
         n = await self._serial.readinto(self._chunk, timeout_ms)
+        now = clock.ticks_ms()
+        quiet = clock.diff(now, self._since)
         if n:
-            self._since = clock.ticks_ms()
+            if framer.incomplete and quiet >= self._gap:
+                self._left = max(0, self._left - quiet)
+                framer.pause()
+            self._since = now
             framer.feed(self._view[:n])
         elif framer.pending and not self._serial.any():
             # The second look: a garbage collection between the last byte and the time-out may
             # have hidden bytes that had come long before.
-            if clock.diff(clock.ticks_ms(), self._since) >= self._gap:
+            if quiet >= limit:
                 framer.gap()
         self._sort()
+        if not framer.pending:
+            self._left = self._patience
 
     def _sort(self):
         counters = self.counters
@@ -175,6 +189,7 @@ class Scanner:
             if item is None:
                 return
             kind, value = item
+            self._left = self._patience
             if kind == CODE:
                 counters["codes"] += 1
                 self._codes.append(value)
@@ -244,21 +259,26 @@ class Scanner:
         """Try the wanted rate, the factory's 9600, then the others, until something answers."""
         rates = [self._wanted_baud, 9600] + list(reversed(gm65.BAUDS))
         tried = []
-        for baud in rates:
-            if baud in tried:
-                continue
-            tried.append(baud)
-            self._set_baud(baud)
-            self._serial.drain()
-            self._framer.reset()  # what came at the wrong rate is no code
-            try:
-                await self._ask(gm65.read_zones(gm65.ZONE_MODE))
-                return
-            except ScannerError:
-                continue
-        self._set_baud(self._wanted_baud)
-        self._framer.reset()
-        raise ScannerError("silent")
+        self._patience = 0  # what an engine says at a wrong rate looks like anything
+        try:
+            for baud in rates:
+                if baud in tried:
+                    continue
+                tried.append(baud)
+                self._set_baud(baud)
+                self._serial.drain()
+                self._framer.reset()  # what came at the wrong rate is no code
+                self._left = 0
+                try:
+                    await self._ask(gm65.read_zones(gm65.ZONE_MODE))
+                    return
+                except ScannerError:
+                    continue
+            self._set_baud(self._wanted_baud)
+            self._framer.reset()
+            raise ScannerError("silent")
+        finally:
+            self._patience = _PATIENCE_MS
 
     async def _settle(self, address, mask, value):
         """Bring one zone to its value; True if it had another one."""
