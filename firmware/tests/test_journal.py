@@ -280,7 +280,7 @@ def test_many_rounds_wear_evenly():
     header = bytearray(64)
     for i in range(5):
         flash.read(i * 512, header)
-        assert fmt.unpack_erased(header) == (1, flash.erases[i])
+        assert fmt.unpack_erased(header) == (fmt.VERSION, flash.erases[i])
 
 
 def test_reader_while_the_log_moves_on():

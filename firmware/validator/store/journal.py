@@ -5,6 +5,8 @@
     if journal.has_room():
         seq = journal.append(body)            # durable when it returns
         journal.set_after(seq, 3, 120)        # what was known only later
+    seq = journal.append(body, parted=True)   # something is about to happen …
+    journal.end(seq, end)                     # … and has: 16 bytes that belong to the same record
     for seq, body, after, chain_ok, chain in journal.read(from_seq):
         ...
     journal.ack(seq)                          # the operator has them up to here
@@ -16,7 +18,10 @@ into flash erased beforehand, read back before it counts. A sector that cannot b
 over, one that does not keep what is programmed is left. journal_format.py has the layout.
 """
 
+import struct
+
 from validator.store import journal_format as fmt
+from validator.store import journal_read
 from validator.store.record import encode_after
 from validator.store.ring import PAGE, JournalError, Ring
 
@@ -24,8 +29,8 @@ __all__ = ("Journal", "JournalError", "JournalFull")
 
 _AHEAD = 2  # sectors that `prepare` keeps erased: one to go on in, one if that one fails
 _TRIES = 4  # sectors that a record is tried in
-_KEY_ROOM = 672  # the entry of the longest key block
-_MARK = 16  # bytes that tell one key block from another
+_KEY_ROOM = 824  # the entries of the longest key block and the longest context
+_MARK = 24  # bytes that tell one block from another
 
 
 class JournalFull(JournalError):
@@ -56,7 +61,8 @@ class Journal:
         ring = self._ring
         newest = ring.mount()
         self._after_addr = None
-        self._key = b""
+        self._end_addr = None  # of a record that is in flash without its end
+        self._blocks = []  # marks of those that stand in this sector
         self._chain = fmt.NO_CHAIN
         self._seed = 0
         self._acked = self._last
@@ -86,13 +92,16 @@ class Journal:
                 page_up = (end + PAGE - 1) // PAGE * PAGE
                 resume = min(max(page_up, pos + n), ring.size)
                 continue
-            resume = pos + fmt.entry_size(n)
+            resume = pos + fmt.entry_size(n, kind)
             if kind == fmt.ACK:
                 self._acked = max(self._acked, seq)
-            elif kind == fmt.RECORD:
+            elif kind in fmt.RECORDS:
                 self.damaged += max(0, seq - self._last - 1)
                 self._last = seq
                 self._chain = bytes(ring.rxv[8:16])
+                ending = fmt.end_of(ring.rxv, fmt.BODY_AT + n) if kind == fmt.PARTED else b""
+                if ending:
+                    self._chain = fmt.link(self._chain, ending)
                 lost = 0
         self.torn += bad
         lost = max(lost, self._acked - self._last)
@@ -110,6 +119,11 @@ class Journal:
     def next_seq(self):
         """The number that the next record will get."""
         return self._last + 1
+
+    @property
+    def pending(self):
+        """The number of a record whose end is awaited, or 0."""
+        return self._last if self._end_addr is not None else 0
 
     @property
     def acked(self):
@@ -133,57 +147,84 @@ class Journal:
             self._count_usable(max(sectors, _AHEAD + 1))
         return self._usable >= sectors
 
-    def append(self, body, key=None):
+    def append(self, body, key=None, context=None, parted=False):
         """Make `body` durable and return its number, which was `next_seq`.
 
-        `key` is the key block that the evidence in `body` refers to: it is written as well, in the
-        same operation, unless it stands in the same sector already. JournalFull, JournalError, or
-        ValueError for a size that no record has.
+        `key` is the key block that the evidence in `body` refers to, `context` what `body` leaves
+        out because many records have it: they are written as well, in the same operation, unless
+        they stand in the same sector already. `parted`: its end follows (`end`). JournalFull,
+        JournalError, or ValueError for a size that no record has.
         """
         n = len(body)
         if not 0 < n <= self.max_body:
             raise ValueError("a record of %d bytes" % n)
-        size = fmt.entry_size(n)
-        key_size = fmt.entry_size(len(key)) if key else 0
-        if size + key_size > self._ring.room:
-            raise ValueError("a key block of %d bytes" % len(key))
+        kind = fmt.PARTED if parted else fmt.RECORD
+        size = fmt.entry_size(n, kind)
+        blocks = [block for block in (context, key) if block]
+        if _size(blocks) + size > self._ring.room:
+            raise ValueError("blocks of %d bytes" % _size(blocks))
         seq = self._last + 1
         chain = fmt.link(self._chain, body)
         ring = self._ring
+        tx = ring.tx
+        self._end_addr = None
         for _ in range(_TRIES):
-            before = key_size if key_size and bytes(key[:_MARK]) != self._key else 0
             at = 0
-            if ring.pos + before + size > ring.size:
+            missing = [block for block in blocks if block[:_MARK] not in self._blocks]
+            if ring.pos + _size(missing) + size > ring.size:
                 self._advance()
                 at = fmt.OPEN_SIZE
-                before = key_size
+                missing = blocks
             addr = ring.head * ring.size + ring.pos - at
             kept = True
-            if before:
-                length = at + fmt.pack_entry(
-                    ring.tx, at, fmt.KEY, seq, fmt.NO_CHAIN, key, self._seed
-                )
-                if at + before + size > len(ring.tx):  # too much for one operation
-                    kept = ring.program(addr, length)
-                    addr += at + before
-                    at = 0
-                else:
-                    at += before
-                    for k in range(length, at):
-                        ring.tx[k] = 0xFF
+            for block in missing:
+                length = at + fmt.pack_entry(tx, at, fmt.KEY, seq, fmt.NO_CHAIN, block, self._seed)
+                at += fmt.entry_size(len(block))
+                for k in range(length, at):
+                    tx[k] = 0xFF
+            if at + size > len(tx):  # too much for one operation
+                kept = ring.program(addr, at)
+                addr += at
+                at = 0
             if kept:
-                length = at + fmt.pack_entry(ring.tx, at, fmt.RECORD, seq, chain, body, self._seed)
+                length = at + fmt.pack_entry(tx, at, kind, seq, chain, body, self._seed)
                 if ring.program(addr, length):
-                    if before:
-                        self._key = bytes(key[:_MARK])
-                    ring.pos += before + size
+                    self._blocks += [block[:_MARK] for block in missing]
+                    self._after_addr = addr + at + fmt.after_at(n, kind)
+                    if parted:
+                        self._end_addr = addr + length
+                        self._end_seed = struct.unpack_from("<I", tx, length - 4)[0]
+                    ring.pos += _size(missing) + size
                     self._last = seq
                     self._chain = chain
-                    self._after_addr = addr + length
                     return seq
             # What stands there now cannot be trusted, and neither can its neighbourhood.
             ring.pos = ring.size
         raise JournalError("flash does not keep what is written to it")
+
+    def end(self, seq, data):
+        """Make the end of a record durable: 16 bytes. Only for the newest one of this boot,
+        once; returns whether it is in flash. If not, the record stays as it was."""
+        addr = self._end_addr
+        if seq != self._last or addr is None:
+            return False
+        if len(data) != fmt.END_SIZE:
+            raise ValueError("an end of %d bytes" % len(data))
+        ring = self._ring
+        self._end_addr = None
+        kept = ring.program(addr, fmt.pack_end(ring.tx, data, self._end_seed))
+        if not kept:
+            self._after_addr = None
+            ring.pos = ring.size
+            found = ring.rxv[: 4 + fmt.END_SIZE + 4]
+            try:
+                self._flash.read(addr - 4, found)
+                kept = fmt.end_of(found, 0) == data  # as whoever reads it will find
+            except OSError:
+                pass
+        if kept:
+            self._chain = fmt.link(self._chain, data)
+        return kept
 
     def set_after(self, seq, commit_ms, signal_ms):
         """Add the times that were not known when the record was made. Only for the newest record
@@ -218,7 +259,7 @@ class Journal:
         Returns whether the mark is durable. If not (a full journal), it will be with the next
         sector; a power cut before means only that records are uploaded once more.
         """
-        seq = min(seq, self._last)
+        seq = min(seq, self._last - (self._end_addr is not None))
         if seq <= self._acked:
             return True
         self._acked = seq
@@ -245,60 +286,13 @@ class Journal:
         """Yield (seq, body, after, chain_ok, chain) of each record from `from_seq` on.
 
         after: the 5 bytes of record.decode_after; chain: this record's 8 bytes. chain_ok: it links
-        to the record before it, or to what the log says of a lost one. With `keys`, key blocks
-        come as well, ahead of the records that refer to them, with seq 0 and the block as body: as
+        to the record before it, or to what the log says of a lost one. A record in two parts has
+        its end behind its body, and comes when it has it, or never will. With `keys`, blocks come
+        as well, ahead of the records that refer to them, with seq 0 and the block as body: as
         flash has it, which its hash judges. Appending, acknowledging and preparing meanwhile are
         allowed; what is reclaimed under the reader is skipped.
         """
-        ring = self._ring
-        if not ring.number:
-            return
-        i = ring.start(from_seq)
-        whole = i == ring.tail
-        last = key = None
-        told = b""
-        missing = 0
-        before = []  # what the next record's chain may follow: several if something was lost
-        while True:
-            erases = ring.erases
-            first = ring.first(i)
-            header = fmt.unpack_open(ring.header(i)) if first else None
-            if header:
-                last = first - 1 if last is None else last
-                missing += max(0, first - 1 - last)
-                last = max(last, first - 1)
-                before.append(header[3])
-                for _, kind, seq, n in ring.walk(i, header[4]):
-                    stored = bytes(ring.rxv[8:16])
-                    end = fmt.BODY_AT + n
-                    if kind == fmt.DAMAGE:
-                        before.append(stored)
-                    elif kind == fmt.KEY:
-                        key = bytes(ring.rxv[fmt.BODY_AT : end]) if keys else None
-                    elif kind == fmt.RECORD and seq > last:
-                        missing += seq - 1 - last
-                        last = seq
-                        if seq >= from_seq:
-                            body = bytes(ring.rxv[fmt.BODY_AT : end])
-                            after = bytes(ring.rxv[end + 4 : end + 4 + fmt.AFTER_SIZE])
-                            ok = stored in [fmt.link(c, body) for c in before]
-                            if key and key != told:
-                                told = key
-                                yield 0, key, b"", True, fmt.NO_CHAIN
-                            yield seq, body, after, ok, stored
-                            if erases != ring.erases and ring.first(i) != first:
-                                break
-                        before = [stored]
-            if erases != ring.erases and ring.first(i) != first:
-                # Reclaimed while the caller had a record of it in hands.
-                whole = False
-                i = ring.tail
-            elif i == ring.head:
-                break
-            else:
-                i = (i + 1) % ring.count
-        if whole and last is not None:
-            self.damaged = missing + self._last - last
+        return journal_read.entries(self, self._ring, from_seq, keys)
 
     def info(self):
         """What a technician asks for; sizes in bytes. Reads a few headers."""
@@ -343,5 +337,13 @@ class Journal:
         self._clean -= 1
         self._usable -= 1
         ring.take(self._last + 1)
-        self._key = b""
+        self._blocks = []
         self._seed = fmt.pack_open(ring.tx, ring.number, self._last + 1, self._acked, self._chain)
+
+
+def _size(blocks):
+    """Bytes that the entries of `blocks` occupy."""
+    size = 0
+    for block in blocks:
+        size += fmt.entry_size(len(block))
+    return size

@@ -13,7 +13,9 @@ and goes on with entries, aligned to 4 bytes:
     8   chain 8 bytes: SHA-256(chain of the record before, body), cut off
     16  body
     n   CRC-32 over all before it
-    n+4 after word, 5 bytes, erased until it is known; then padding, never programmed
+    n+4 of a record in two parts: its end, 16 bytes, and CRC-32 over that, started from n's;
+        both erased until they are known
+    …   after word, 5 bytes, erased until it is known; then padding, never programmed
 
 The CRC of an entry starts from the CRC of its sector's open header. So whatever stands in a body
 (a rider can show any bytes as a code), or was left by an earlier life of the sector, never passes
@@ -24,7 +26,7 @@ import hashlib
 import struct
 from binascii import crc32
 
-VERSION = 1
+VERSION = 2
 HEADER_SIZE = 64
 OPEN_AT = 16
 OPEN_SIZE = 48  # both copies
@@ -32,21 +34,30 @@ CHAIN_SIZE = 8
 AFTER_SIZE = 5
 BODY_AT = 16
 RECORD = 0x52
+PARTED = 0x50  # a record whose end comes later
+END_SIZE = 16
 DAMAGE = 0
 ACK = 0x41  # no body; seq says up to where records are acknowledged
 KEY = 0x4B  # what the evidence of records behind it in this sector refers to; seq of the first
 
+RECORDS = (RECORD, PARTED)
 NO_CHAIN = b"\0" * CHAIN_SIZE
 RETIRED = b"\0" * OPEN_SIZE
 
 _MAGIC = b"FTJL"
 _COPY = 24
+_END = END_SIZE + 4
 _OPEN_SEED = 0x46544A31
 
 
-def entry_size(body_size):
+def entry_size(body_size, kind=RECORD):
     """Bytes that an entry occupies, after word and padding included."""
-    return (BODY_AT + body_size + 4 + AFTER_SIZE + 3) & ~3
+    return (after_at(body_size, kind) + AFTER_SIZE + 3) & ~3
+
+
+def after_at(body_size, kind):
+    """Where in an entry the after word stands."""
+    return BODY_AT + body_size + (4 + _END if kind == PARTED else 4)
 
 
 def link(chain, body):
@@ -111,15 +122,40 @@ def entry_head(data):
         return None
     n = data[0] | data[1] << 8
     kind = data[2]
-    if kind not in (RECORD, ACK, KEY) or data[3] != _check(n, kind) or entry_size(n) > len(data):
+    if kind not in (RECORD, PARTED, ACK, KEY) or data[3] != _check(n, kind):
         return None
-    return kind, n
+    return (kind, n) if entry_size(n, kind) <= len(data) else None
 
 
 def entry_intact(data, n, seed):
     """Whether the CRC of the entry at the start of `data`, with a body of n bytes, is right."""
     end = BODY_AT + n
     return crc32(data[:end], seed) == struct.unpack("<I", bytes(data[end : end + 4]))[0]
+
+
+def pack_end(buf, end, seed):
+    """The end of a record in two parts at the start of `buf`; `seed` is the CRC of the first."""
+    buf[:END_SIZE] = end
+    struct.pack_into("<I", buf, END_SIZE, crc32(memoryview(buf)[:END_SIZE], seed))
+    return _END
+
+
+def end_of(data, at):
+    """The end of a record in two parts, whose first part has its CRC at `data[at:]`; b"" if the
+    end was never programmed, or not whole. One wrong bit is mended."""
+    seed = struct.unpack("<I", bytes(data[at : at + 4]))[0]
+    end = bytearray(data[at + 4 : at + 4 + _END])
+    if is_erased(end):
+        return b""
+    for bit in range(-1, 8 * _END):
+        if bit >= 0:
+            end[bit >> 3] ^= 1 << (bit & 7)
+        crc = crc32(memoryview(end)[:END_SIZE], seed)
+        if crc.to_bytes(4, "little") == bytes(end[END_SIZE:]):
+            return bytes(end[:END_SIZE])
+        if bit >= 0:
+            end[bit >> 3] ^= 1 << (bit & 7)
+    return b""
 
 
 def was_maybe_whole(data):
@@ -133,7 +169,7 @@ def was_maybe_whole(data):
         return not is_erased(data[4:])
     kind, n = head
     end = BODY_AT + n
-    return kind == RECORD and not is_erased(data[end : end + 4 + AFTER_SIZE])
+    return kind in RECORDS and not is_erased(data[end : after_at(n, kind) + AFTER_SIZE])
 
 
 def _check(n, kind):

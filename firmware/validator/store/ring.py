@@ -196,7 +196,9 @@ class Ring:
     def is_clean(self, i):
         """Sector i was erased and not used since."""
         header = self.header(i)
-        return bool(fmt.unpack_erased(header)) and fmt.is_erased(header[fmt.OPEN_AT :])
+        erased = fmt.unpack_erased(header)
+        # One of an earlier format is erased again: whoever knows only that finds his own.
+        return bool(erased) and erased[0] == fmt.VERSION and fmt.is_erased(header[fmt.OPEN_AT :])
 
     def recycle(self, i):
         """Erase sector i, and write how often that was done. Returns whether it can be used; if
@@ -282,7 +284,7 @@ class Ring:
                 pos += 4
                 continue
             kind, n = head
-            size = fmt.entry_size(n)
+            size = fmt.entry_size(n, kind)
             intact = fmt.entry_intact(data, n, seed)
             if astray and not intact:
                 # What looks like a head may be anything, and what it says of a next one as well.
