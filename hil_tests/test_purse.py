@@ -45,9 +45,12 @@ def test_every_purse_of_the_table(depot: Session) -> None:
 def test_a_purchase_on_the_wire(depot: Session) -> None:
     summary = tap(depot, "tunion-student")
     assert (summary["outcome"], summary["fare"], summary["balance"]) == ("accepted", 100, 1900)
-    opened, paid = pull(depot.link)
-    assert (opened.outcome, opened.reason) == ("retry", "card_lost")
-    assert paid.detail["of"] == opened.seq and paid.fare_fen == 100
+    (paid,) = pull(depot.link)
+    assert (paid.seq, paid.outcome, paid.fare_fen) == (summary["seq"], "accepted", 100)
+    assert paid.detail == {"state": "paid"} and paid.evidence is not None
+    assert paid.vehicle and paid.config and paid.boot
+    measured = [summary["phases"][name] for name in ("select", "read", "verify")]
+    assert [paid.phases[name] for name in ("select", "read", "verify")] == measured
     assert summary["exchanges"] == 5 and summary["us"]["psam"] > 0
 
 

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import (
@@ -20,7 +21,7 @@ from faretap.cli.common import app
 from faretap.present import tap
 from faretap.records.collection import Collection, collect
 from faretap.session import Session
-from faretap.sim.cards import scheme
+from faretap.sim.cards import make, scheme
 from faretap.virtual import VirtualProcess
 
 RUN = CliRunner()
@@ -88,6 +89,7 @@ def test_pull_ack_export_and_open_by_hand(
 ) -> None:
     ride(patient, 3)
     assert tap(patient, "quickpass-expired", via="link")["outcome"] == "declined"
+    assert tap(patient, "tunion", via="link")["outcome"] == "accepted"
     folder = tmp_path / "home"
     port = ["--port", board.port_url]
     patient.close()  # the port is the command's now
@@ -98,20 +100,26 @@ def test_pull_ack_export_and_open_by_hand(
         return result.stdout
 
     pulled = json.loads(run("pull", *port, "--out", str(folder), "--ack", "--json"))
-    assert pulled["new"] == 4 and pulled["acked"] == 4
+    assert pulled["new"] == 5 and pulled["acked"] == 5
     file = pulled["file"]
     rows = list(csv.DictReader(io.StringIO(run("export", file, "--format", "csv"))))
-    assert [row["outcome"] for row in rows] == ["accepted"] * 3 + ["declined"]
+    assert [row["outcome"] for row in rows] == [*["accepted"] * 3, "declined", "accepted"]
     assert {row["vehicle"] for row in rows} == {"T-0001"}
     lines = run("export", file).splitlines()
-    assert [json.loads(line)["seq"] for line in lines] == [1, 2, 3, 4]
+    assert [json.loads(line)["seq"] for line in lines] == [1, 2, 3, 4, 5]
     key = tmp_path / "acquirer.pem"
     key.write_bytes(
         scheme.acquirer().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
     opened = json.loads(run("open", file, "--key", str(key)))
-    assert [entry["seq"] for entry in opened] == [1, 2, 3]
+    assert [entry["seq"] for entry in opened] == [1, 2, 3, 5]
     number = opened[0]["objects"]["57"].partition("d")[0]
     assert number.endswith(rows[0]["last4"])
+    purse: Any = make("tunion")
+    assert opened[3]["number"] == purse.pan and purse.pan.endswith(rows[4]["last4"])
+    # State paid, a purchase; what the card itself has counted.
+    assert opened[3]["purse"][:6] == "500206"
     for text in (Path(file).read_text(), *lines):
-        assert number not in text  # but with the acquirer's key, it is nowhere
+        assert (
+            number not in text and purse.pan not in text
+        )  # but with the acquirer's key, it is nowhere

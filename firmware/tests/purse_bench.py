@@ -9,9 +9,10 @@ from emv_script import tlv
 from fakes import FakeClock, run
 from flash_sim import FlashSim
 from validator.media import purse, purse_rules, terminal
+from validator.media import purse_torn as torn
 from validator.media.phases import Phases
 from validator.nfc.reader import CardLost
-from validator.store import record
+from validator.store import purchase, purchase_read, record
 from validator.store.journal import Journal
 
 TERMINAL = bytes.fromhex("300089000340")
@@ -254,7 +255,29 @@ class Validator:
         self.rules["torn"].rebuild(self.journal)
 
     def write(self, result):
-        """As a tap does: the number of the result's record."""
+        """As a tap does before DEBIT: the number of the result's record."""
+        debit = result.debit
+        if debit is None or debit.state != torn.OPEN:
+            return self.keep(result)
+        token = self.rules["token"](result.token_source)
+        seal = self.rules["seal"]
+        body = purchase.pack(debit, token, result.masked[-4:], result.detail, True)
+        name, key, sealed = b"", None, b""
+        if seal:
+            name, key, sealed = seal.brief(debit.public[:8] + debit.public[10:20], body)
+        context = purchase.context(name, 1, 17, debit.terminal, purchase.names("bus", "52", ""))
+        body += purchase.name(context) + sealed + purchase.about(debit, result.detail)
+        return self.journal.append(body, key, context, True)
+
+    def keep(self, result):
+        """As a tap does when it is over."""
+        debit = result.debit
+        if (
+            debit
+            and debit.mine
+            and self.journal.end(debit.of, purchase.pack_end(debit, self.phases))
+        ):
+            return debit.of
         source = result.token_source
         seq = self.journal.next_seq
         fields = {
@@ -265,7 +288,7 @@ class Validator:
             "reason": result.reason,
             "fare": result.fare or 0,
             "token": self.rules["token"](source) if source else b"",
-            "evidence": result.evidence,
+            "evidence": debit.evidence(self.rules["seal"]) if debit else None,
         }
         return self.journal.append(record.encode(fields))
 
@@ -275,8 +298,8 @@ class Validator:
         made = terminal.make(self.clock.unix(), amount, 0, self.clock.trusted, None)
         made["purse"] = self.rules
         made["open"] = write or self.write
-        phases = Phases(self.clock)
-        return run(purse.run(card, phases, card.aid, card.fci(), made))
+        self.phases = Phases(self.clock)
+        return run(purse.run(card, self.phases, card.aid, card.fci(), made))
 
     def tap(self, card, amount=200):
         """One tap with its record; "lost" if the reader lost the card before anything counted."""
@@ -284,7 +307,7 @@ class Validator:
             result = self.purchase(card, amount)
         except CardLost:
             return "lost"
-        self.write(result)
+        self.keep(result)
         if result.settled:
             result.settled()
         return result
@@ -294,4 +317,15 @@ class Validator:
 
     def records(self):
         """Fields of every record."""
-        return [record.decode(body) for _, body, _, _, _ in self.journal.read(1)]
+        contexts = purchase_read.Contexts()
+        out = []
+        for seq, body, _, ok, _ in self.journal.read(1, True):
+            assert ok
+            if seq:
+                fields = record.decode(body, contexts.find)
+                assert fields["seq"] in (0, seq)
+                fields["seq"] = seq
+                out.append(fields)
+            else:
+                contexts.add(body)
+        return out

@@ -1,3 +1,5 @@
+from hashlib import sha256
+
 from fakes import raises
 from purse_bench import AID, CITY_AID, TERMINAL, UNIX, WHEN, Card, Psam, Validator, fen
 from validator.media import purse_torn as torn
@@ -42,22 +44,21 @@ def test_record_of_a_purchase():
     v = Validator()
     card = Card()
     v.tap(card)
-    opened, final = v.records()
-    assert (opened["outcome"], opened["reason"]) == ("retry", "card_lost")
-    assert opened["token"] == final["token"] and opened["token"] is not None
-    debit = torn.unpack(opened["evidence"])
-    assert (debit.state, debit.type, debit.counter) == (torn.OPEN, 6, 0x042D)
+    (made,) = v.records()
+    assert (made["outcome"], made["fare"], made["test"]) == ("accepted", 200, True)
+    assert (made["vehicle"], made["line"], made["stop"]) == ("bus", "52", "")
+    assert (made["boot"], made["config"], made["time"]) == (1, 17, UNIX)
+    assert made["detail"] == {"state": "paid"} and made["last4"] == "9012"
+    debit = torn.unpack(made["evidence"])
+    assert (debit.state, debit.type, debit.counter) == (torn.PAID, 6, 0x042D)
     assert (debit.before, debit.amount, debit.terminal) == (5000, 200, TERMINAL)
     assert (debit.when, debit.serial) == (WHEN, b"\0\0\xff\x01")
-    assert debit.mac1 == card.sent[2][16:20] and debit.tac == bytes(4)
-    assert (final["outcome"], final["fare"]) == ("accepted", 200)
-    made = torn.unpack(final["evidence"])
-    assert (made.state, made.of, made.void) == (torn.PAID, opened["seq"], 0)
-    assert made.tac == card.last[3] and made.mac2 == card.last[2]
-    for fields in (opened, final):
-        # No part of the number, in digits or in BCD.
-        assert b"21234567" not in fields["evidence"]
-        assert bytes.fromhex("21234567") not in fields["evidence"]
+    assert (debit.of, debit.void, debit.mac1) == (0, 0, bytes(4))
+    assert debit.tac == card.last[3] and debit.mac2 == card.last[2]
+    _, body, _, _, _ = list(v.journal.read())[0]
+    assert len(body) == 33 + 16
+    # No part of the number but its last digits.
+    assert b"21234567" not in body and bytes.fromhex("21234567") not in body
 
 
 def test_open_record_is_there_before_debit():
@@ -71,6 +72,13 @@ def test_open_record_is_there_before_debit():
 
     v.purchase(card, write=write)
     assert order == [("record", 0)]
+    assert v.records() == []  # nobody knows yet
+    v.reboot()
+    (opened,) = v.records()
+    assert (opened["outcome"], opened["reason"]) == ("retry", "card_lost")
+    debit = torn.unpack(opened["evidence"])
+    assert (debit.state, debit.tac, debit.amount) == (torn.OPEN, bytes(4), 200)
+    assert debit.terminal == TERMINAL and len(v.rules["torn"]) == 1
 
 
 def test_no_record_no_debit():
@@ -83,7 +91,7 @@ def test_no_record_no_debit():
     result = v.purchase(card, write=full)
     assert outcome(result) == ("declined", "out_of_service")
     assert card.debits == 0 and "debit" not in card.counts
-    assert not len(v.rules["torn"]) and result.evidence is None
+    assert not len(v.rules["torn"]) and result.debit is None
 
 
 def test_passenger_types():
@@ -154,9 +162,10 @@ def test_deny_list_clock_and_service():
 
 
 class Seal:
-    def seal(self, data):
+    def brief(self, data, beside):
         self.data = data
-        return b"sealed"
+        self.iv = sha256(beside).digest()[:16]
+        return b"name", b"the key block", bytes(range(22))
 
 
 def test_in_service_the_card_is_sealed_for_the_acquirer():
@@ -164,10 +173,9 @@ def test_in_service_the_card_is_sealed_for_the_acquirer():
     v = Validator(service=True, seal=seal)
     card = Card()
     assert outcome(v.tap(card)) == ("accepted", "")
-    opened, final = v.records()
-    assert seal.data == card.public[:20]
-    assert final["evidence"][torn.SIZE :] == b"sealed"
-    assert len(opened["evidence"]) == torn.SIZE
+    (made,) = v.records()
+    assert seal.data == card.public[:8] + card.public[10:20]
+    assert made["evidence"][torn.SIZE :] == b"\x04name" + seal.iv + bytes(range(22))
 
 
 def test_balance():
@@ -203,8 +211,9 @@ def test_card_that_refuses_debit():
     result = v.tap(card)
     assert outcome(result) == ("declined", "card_refused")
     assert result.balance == 5000 and not len(v.rules["torn"])
-    final = torn.unpack(v.records()[1]["evidence"])
-    assert (final.state, final.of) == (torn.REFUSED, 1)
+    assert v.records()[0]["detail"] == {"state": "refused", "what": "DEBIT 9302"}
+    final = torn.unpack(v.records()[0]["evidence"])
+    assert (final.state, final.of) == (torn.REFUSED, 0)
 
 
 def test_wrong_mac2():
@@ -212,7 +221,7 @@ def test_wrong_mac2():
     card = Card(lies=True)
     result = v.tap(card)
     assert outcome(result) == ("declined", "bad_signature") and result.detail["debited"]
-    final = torn.unpack(v.records()[1]["evidence"])
+    final = torn.unpack(v.records()[0]["evidence"])
     assert (final.state, final.tac) == (torn.WRONG, card.last[3])
     assert final.mac2 == b"\xde\xad\xbe\xef"
     assert not len(v.rules["torn"])
@@ -222,7 +231,7 @@ def test_psam_that_cannot_check():
     v = Validator()
     v.psam.deaf = True
     assert outcome(v.tap(Card())) == ("accepted", "")
-    final = torn.unpack(v.records()[1]["evidence"])
+    final = torn.unpack(v.records()[0]["evidence"])
     assert final.state == torn.UNCHECKED and final.tac != bytes(4)
 
 

@@ -38,8 +38,9 @@ def test_boarding_and_its_bytes():
     ride += "00001388" + WHEN.hex() + "2900" + "12312900ffffffff" + "00" * 6
     assert [r.hex() for r in card.trips] == [ride]
     assert v.psam.asked[0][10] == 9 and card.log[0][9] == 9
-    made = torn.unpack(v.records()[1]["evidence"])
+    made = torn.unpack(v.records()[0]["evidence"])
     assert (made.type, made.amount, made.state) == (9, 0, torn.PAID)
+    assert v.records()[0]["detail"] == {"state": "paid", "trip": "in"}
 
 
 def test_alighting_and_its_bytes():

@@ -2,9 +2,9 @@
 
 In bulk (`transfer.pull` of "records") each piece is a record as the journal has it:
 
-    seq 4 | flags 1: 01 the chain holds, 02 a key block | after 5 | chain 8 | body
+    seq 4 | flags 1: 01 the chain holds, 02 a block | after 5 | chain 8 | body
 
-all big endian. A key block (seq 0) comes ahead of the records whose evidence refers to it.
+all big endian. A block (seq 0), of keys or a context, comes ahead of the records that refer to it.
 """
 
 import struct
@@ -14,6 +14,7 @@ from validator.store.wire import to_wire
 
 _CHAIN_OK = 1
 _KEY_BLOCK = 2
+_CONTEXT = 0xC7  # first byte of a context (store/purchase.py)
 _BYTES = 600  # hex digits of records in one answer: writing it holds up all tasks
 
 
@@ -32,18 +33,25 @@ class RecordCalls:
         return self._journal().info()
 
     def read(self, params):
-        """Up to `max` records from number `from` on; {"records": […], "next": number or null}."""
+        """Up to `max` records from number `from` on: {"records": […], "contexts": [hex …] that
+        they refer to, "next": number or null}."""
         first = params.get("from", 0)
         most = params.get("max", 50)
         out = []
         size = 0
-        for entry in self._journal().read(first):
-            if len(out) >= most or size > _BYTES:
-                return {"records": out, "next": entry[0]}
+        contexts = []
+        for entry in self._journal().read(first, True):
+            if not entry[0]:
+                if entry[1][0] == _CONTEXT:
+                    contexts.append(entry[1].hex())
+                    size += len(contexts[-1])
+                continue
+            if len(out) >= most or (out and size > _BYTES):
+                return {"records": out, "contexts": contexts, "next": entry[0]}
             wire = to_wire(entry)
             size += len(wire["body"])
             out.append(wire)
-        return {"records": out, "next": None}
+        return {"records": out, "contexts": contexts, "next": None}
 
     def ack(self, params):
         """The operator has the records up to number `to`: their flash may be used again."""
@@ -55,7 +63,7 @@ class RecordCalls:
         return {"acked": journal.acked, "durable": durable}
 
     def source(self, params):
-        """For the bulk transfer: all records from number `from` on, with their key blocks."""
+        """For the bulk transfer: all records from number `from` on, with their blocks."""
         journal = self._journal()
         cursor = params.get("from", 0)
         for seq, body, after, chain_ok, chain in journal.read(cursor, True):

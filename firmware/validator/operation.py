@@ -14,7 +14,7 @@ _RECALL = 1024  # records: a ride code lives for minutes, a busy bus has some 60
 _QUICKPASS = MEDIA.index("quickpass")
 _RIDES = [MEDIA.index(name) for name in ("ride_code", "union_code", "alipay_code", "cpm")]
 _TUNION = MEDIA.index("tunion")
-_RIDES += (_QUICKPASS, _TUNION)
+_RIDES += (_QUICKPASS,)
 _MAX_FARE = 100000  # fen: no ride of a bus or taxi costs more, a mistyped fare may
 _MAX_NAME = 32
 
@@ -129,25 +129,36 @@ class Operation:
         """What riders did before the power went, out of the newest records. To be awaited before
         the first rider is served: some 0.5 ms a record on an ESP32."""
         count = 0
-        torn = self.purse["torn"] if self.purse else None
-        for seq, body, _, _, _ in journal.read(max(1, journal.next_seq - _RECALL)):
+        contexts = None
+        purse = self.purse
+        if purse:
+            from validator.store.purchase_read import Contexts
+
+            contexts = Contexts()
+        for seq, body, _, _, _ in journal.read(max(1, journal.next_seq - _RECALL), True):
             count += 1
             if not count & 15:
                 await sleep_ms(0)  # the link goes on
-            medium = body[10]
-            if torn is not None:  # an empty one is false
-                torn.recall(seq, body)
-            if body[11] or medium not in _RIDES:
+            if not seq:
+                if contexts:
+                    contexts.add(body)
+                continue
+            medium = _TUNION if body[0] & record.SHORT else body[10]
+            if medium == _TUNION:
+                if not purse:
+                    continue
+            elif body[11] or medium not in _RIDES:
                 continue  # not accepted, or nothing to remember
             try:
-                fields = record.decode(body)
+                fields = record.decode(body, contexts.find if contexts else None)
             except record.RecordError:
                 continue  # of a later firmware, which was rolled back
             rules = self.cards
-            if medium == _TUNION:
-                if self.purse and fields["token"]:
+            if purse and medium == _TUNION:
+                purse["torn"].recall(seq, fields)
+                if fields["outcome"] == "accepted" and fields["token"]:
                     # One card after another: the last few are all that its window can ask for.
-                    last = self.purse["last"]
+                    last = purse["last"]
                     if len(last) >= 8:
                         last.clear()
                     last[fields["token"]] = fields["time"]

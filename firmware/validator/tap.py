@@ -15,8 +15,9 @@ from validator.store import record
 from validator.store.journal import JournalError
 from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
 
-# First byte and size of a purse's debit (media/purse_torn.py).
+# First byte and size of a purse's debit (media/purse_torn.py), and its state before DEBIT.
 _PURSE = 0x50
+_OPEN = 0
 _PURSE_SIZE = 52
 
 # What of a result's detail goes into its record: why, in the words of the medium.
@@ -58,6 +59,11 @@ class Taps:
             return
         self._tokens = tokens
         self._config = version
+        if operation.purse:
+            from validator.store import purchase
+
+            self._short = purchase
+            self._place = purchase.names(operation.vehicle, operation.line, operation.stop)
         cards.choose(bool(operation.cards), bool(operation.purse))
 
     def _psams(self):
@@ -136,6 +142,29 @@ class Taps:
         """A record of something that is about to happen; returns its number, or raises."""
         result.settled = None
         who = self._tokens.token(CARD_SCOPE, result.token_source)
+        debit = result.debit
+        if debit.state != _OPEN:
+            return self._journal.append(*self._encode(result, who))
+        short = self._short
+        seal = self._operation.purse["seal"]
+        body = short.pack(debit, who, result.masked[-4:], result.detail, self.test)
+        name = key = None
+        sealed = b""
+        if seal:
+            name, key, sealed = seal.brief(debit.public[:8] + debit.public[10:20], body)
+        context = short.context(name, self._boots, self._config, debit.terminal, self._place)
+        more = short.about(debit, result.detail)
+        body = b"".join((body, short.name(context), sealed, more))
+        return self._journal.append(body, key, context, True)
+
+    def _keep(self, result, who):
+        """The number of the record that `result` now has; raises if it could not be made."""
+        debit = result.debit
+        if debit and debit.mine:
+            if self._journal.end(debit.of, self._short.pack_end(debit, self._phases)):
+                return debit.of
+            # The flash did not keep it: the debit is on record as open, and this closes it.
+            result.detail["of"] = debit.of
         return self._journal.append(*self._encode(result, who))
 
     def _finish(self, result, scope, detect_us, before, card=None):
@@ -153,7 +182,7 @@ class Taps:
         phases.mark("decide")
         seq = None
         try:
-            seq = self._journal.append(*self._encode(result, who))
+            seq = self._keep(result, who)
         except (JournalError, OSError, record.RecordError) as e:
             self._log.error("journal", "a record could not be written: %r" % e)
             result = Result(result.medium, "declined", "out_of_service")
@@ -207,7 +236,7 @@ class Taps:
             "boot": self._boots,
             "uptime": clock.ticks_ms() & 0xFFFFFFFF,
             "last4": result.masked[-4:].replace("*", ""),
-            "evidence": result.evidence,
+            "evidence": None,
             "code": result.code,
             "config": self._config,
             # There from the start: a dict that grows is copied.
@@ -228,8 +257,11 @@ class Taps:
         fields["detail"] = kept
         key = None
         rules = operation.cards if operation else None
-        if result.evidence and rules and rules["seal"]:
-            fields["evidence"], key = _split(rules["seal"], result.evidence)
+        seal = rules["seal"] if rules else None
+        evidence = result.debit.evidence(seal) if result.debit else result.evidence
+        if evidence and seal:
+            evidence, key = _split(seal, evidence)
+        fields["evidence"] = evidence
         return record.encode(fields), key
 
 

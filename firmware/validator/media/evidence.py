@@ -16,7 +16,14 @@ MAC key, both fresh at every start of the validator and after `RENEW_AFTER` taps
 in memory. The ciphers are AES-128-OFB (SP 800-38A) with the number and zeros as IV; the MAC is
 HMAC-SHA256 over the SHA-256 of the key block, number and ciphertext, cut to 8 bytes.
 
-What is encrypted begins with 0 and is bytes as they were given, or begins with 1:
+Where every byte counts, a record has only the last two of this, names the key block elsewhere, and
+has IV for a hash of its other bytes (`Seal.brief`):
+
+    04 | SHA-256 of the key block, first 4 | IV 16 | ciphertext | MAC 4
+
+Its ciphertext is of the bytes as they were given, and nothing else. What is encrypted otherwise
+begins with 0 and is bytes as they were given, or
+begins with 1:
 
     01 | which objects are those of the key block, a bit each, 4 | for each other: length, value
 
@@ -33,6 +40,7 @@ from validator.store.token import Hmac
 VERSION = 2
 RENEW_AFTER = 500  # taps under one key
 MAC_SIZE = 8
+BRIEF_MAC_SIZE = 4
 ID_SIZE = 4
 
 # Data objects of a settlement; those that a card or terminal lacks are left out, and the last two
@@ -139,6 +147,18 @@ class Seal:
         mac = self._mac.digest(self._hash, number, cipher)
         return b"".join((self._head, number, cipher, mac[:MAC_SIZE]))
 
+    def brief(self, data, beside):
+        """(name of the key block, the key block, ciphertext and MAC of `data`): version 4, with
+        the SHA-256 of `beside` for an IV. `beside` must be new each time."""
+        self.prepare()
+        if self._shared is None:
+            self._begin(data)
+        self._left -= 1
+        iv = sha256(beside).digest()[:16]
+        cipher = self._cipher(iv, data)
+        mac = self._mac.digest(self._hash, iv, cipher)
+        return self._hash[:ID_SIZE], self._head[3:], cipher + mac[:BRIEF_MAC_SIZE]
+
     def _begin(self, data):
         """The key block, with what is known now of what taps share."""
         shared = [None] * len(TAGS)
@@ -162,7 +182,9 @@ class Seal:
     def _cipher(self, number, data):
         # CBC over zeros gives the key stream of OFB.
         n = len(data)
-        stream = self._aes(self._key, _CBC, number + bytes(14)).encrypt(bytes((n + 15) & ~15))
+        stream = self._aes(self._key, _CBC, number + bytes(16 - len(number))).encrypt(
+            bytes((n + 15) & ~15)
+        )
         mixed = int.from_bytes(data, "big") ^ int.from_bytes(stream[:n], "big")
         return mixed.to_bytes(n, "big")
 

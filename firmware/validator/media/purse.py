@@ -7,12 +7,13 @@
     terminal["open"] = open_record
     result = await purse.run(card, phases, aid, fci, terminal)
 
-`open_record(result) -> number` makes a record of `result` durable at once, as for any Result (it
-hashes the token source), before DEBIT goes out; what it raises ends the purchase, and nothing is
-debited. `result.fare` is what the ride cost; detail "of" is the number of the open record that a
-result closes, "void" of one that did not happen; the evidence is laid out in
-`media/purse_torn.py`. `result.settled` must be called when its record is durable: until then the
-debit counts as torn. docs/tunion.md has the sequences and what is decided when.
+`open_record(result) -> number` makes a record of `result` durable at once (it hashes the token
+source), before DEBIT goes out; what it raises ends the purchase, and nothing is debited. The
+purchase's own result is the end of that record, `result.debit.of`, if `result.debit.mine`; what
+became of an earlier one is a record by itself. `result.fare` is what the ride cost; detail "of" is
+the number of the earlier record that a result closes, "void" of one that did not happen; the
+evidence is `result.debit`. `result.settled` must be called when its record is durable: until then
+the debit counts as torn. docs/tunion.md has the sequences and what is decided when.
 
 One purchase: SELECT, READ BINARY 17, INITIALIZE, DEBIT. Composite: READ RECORD 1A after 17, and
 two UPDATE CAPP DATA CACHE before DEBIT. No other command, unless a debit was torn.
@@ -25,6 +26,7 @@ from validator.media import purse_torn as torn
 from validator.media import tunion
 from validator.media.result import Refused, Result, mask
 from validator.nfc.reader import ReaderError
+from validator.store import purchase
 
 MEDIUM = tunion.MEDIUM
 handles = tunion.handles
@@ -44,15 +46,15 @@ async def run(card, phases, aid, fci, terminal):
 
     Raises what the reader raises, as long as DEBIT has not gone out.
     """
-    purchase = Purchase(card, phases, aid, terminal)
+    turn = Purchase(card, phases, aid, terminal)
     try:
-        return await purchase.run(fci)
+        return await turn.run(fci)
     except Refused as e:
-        return purchase.declined(e.reason, e.what)
+        return turn.declined(e.reason, e.what)
     except sam.PsamError as e:
-        return purchase.declined("out_of_service", "PSAM: %s" % e)
+        return turn.declined("out_of_service", "PSAM: %s" % e)
     except tlv.TlvError as e:
-        return purchase.declined("malformed", str(e))
+        return turn.declined("malformed", str(e))
 
 
 class Purchase:
@@ -151,6 +153,8 @@ class Purchase:
         if len(answer) != 15:
             raise Refused("malformed", "INITIALIZE")
         before = int.from_bytes(answer[:4], "big")
+        if before > purchase.MAX_FEN:
+            raise Refused("malformed", "balance")  # no purse holds so much
         counter = int.from_bytes(answer[4:6], "big")
         # What can be spent: the overdraft limit is in it.
         self.overdraft = int.from_bytes(answer[6:9], "big")
@@ -181,10 +185,12 @@ class Purchase:
         debit.terminal = psam.terminal
         debit.serial = serial
         debit.when = self.when
+        debit.unix = self.terminal["unix"]
         debit.mac1 = mac1
         debit.version = answer[9]
         debit.algorithm = answer[10]
         debit.void = self.void
+        debit.public = self.public
         self.detail["counter"] = counter
         command = b"\x80\x54\x01\x00\x0f" + serial + self.when + mac1 + b"\x08"
         self._open(debit)
@@ -195,12 +201,14 @@ class Purchase:
                 answer = await card.transceive(apdu.get_response(answer[1]))
             elif len(answer) == 2 and answer[0] in _REFUSALS:
                 debit.state = torn.REFUSED
+                debit.answer = bytes(answer)
                 raise Refused("card_refused", "DEBIT " + answer.hex())
         except ReaderError as e:
             return self._lost(e.reason)
         phases.mark("read")
         if len(answer) != 10 or answer[8:] != b"\x90\x00":
-            return self._lost(answer[-2:].hex())
+            debit.answer = bytes(answer[-2:])
+            return self._lost(debit.answer.hex())
         debit.tac = bytes(answer[:4])
         debit.mac2 = bytes(answer[4:8])
         return await self._finish(psam)
@@ -216,7 +224,7 @@ class Purchase:
             raise Refused("out_of_service", "no record: " + type(e).__name__)
         self.rules["torn"].add(self.token, seq, debit)
         debit.of = seq
-        self.detail["of"] = seq
+        debit.mine = True
 
     def _lost(self, what):
         self.debit.state = torn.LOST
@@ -279,6 +287,7 @@ class Purchase:
         debit.of = seq
         self.detail["of"] = seq
         self.detail["counter"] = debit.counter
+        debit.public = self.public
         self.debit = debit
         psam = None
         for one in self.rules["psams"]:
@@ -322,9 +331,7 @@ class Purchase:
         if debit is None:
             return result
         result.detail["state"] = torn.STATES[debit.state]
-        result.evidence = debit.pack()
-        if self.rules["seal"] and debit.state in (torn.PAID, torn.UNCHECKED, torn.WRONG):
-            result.evidence += self.rules["seal"].seal(self.public[:20])
+        result.debit = debit
         if debit.state not in (torn.OPEN, torn.LOST):
             rules = self.rules
             token = self.token

@@ -12,7 +12,6 @@ and there is an acquirer's key, the first 20 bytes of file 15 (issuer, number), 
 
 import struct
 
-from validator.media.reasons import MEDIA
 from validator.store import record
 
 VERSION = 0x50
@@ -48,6 +47,17 @@ class Debit:
         self.algorithm = 0
         self.of = 0
         self.void = 0
+        self.answer = b""  # of a card that refused DEBIT, or answered what is none: status word
+        self.public = b""  # file 15
+        self.unix = 0  # what `when` says
+        self.mine = False  # it has a record whose end this is
+
+    def evidence(self, seal):
+        """For a record of its own: 52 bytes, and who paid, for the acquirer."""
+        data = self.pack()
+        if seal and self.state in (PAID, UNCHECKED, WRONG):
+            data += seal.seal(self.public[:20])
+        return data
 
     def pack(self):
         """52 bytes."""
@@ -129,27 +139,31 @@ class Torn:
 
     def rebuild(self, journal, count=256):
         """Take from the last `count` records what was open when the power went; once, at boot."""
-        for seq, body, _, _, _ in journal.read(max(1, journal.next_seq - count)):
-            self.recall(seq, body)
+        from validator.store.purchase_read import Contexts
 
-    def recall(self, seq, body):
-        """One of these records, in their order, as bytes."""
-        if len(body) < 12 or body[10] != MEDIA.index("tunion"):
-            return
-        try:
-            fields = record.decode(body)
-        except record.RecordError:
-            return
+        contexts = Contexts()
+        for seq, body, _, _, _ in journal.read(max(1, journal.next_seq - count), True):
+            if not seq:
+                contexts.add(body)
+                continue
+            try:
+                self.recall(seq, record.decode(body, contexts.find))
+            except record.RecordError:
+                pass
+
+    def recall(self, seq, fields):
+        """One of these records, in their order, decoded."""
         token = fields["token"]
         debit = unpack(fields["evidence"])
-        if token is None or debit is None or debit.state == LOST:
+        if fields["medium"] != "tunion" or token is None or debit is None:
             return
-        if debit.state == OPEN:
+        if debit.state == OPEN or (debit.state == LOST and not debit.of):
             self.add(token, seq, debit)
-        else:
-            known = self.of(token)
-            if known and known[0] in (debit.of, debit.void):
-                self.drop(token)
+            return
+        known = self.of(token)
+        # A debit and its end in one: whatever was open before it gave way to it.
+        if known and (fields["version"] == 2 or known[0] in (debit.of, debit.void)):
+            self.drop(token)
 
 
 def initialize(kind, data):

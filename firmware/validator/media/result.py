@@ -19,6 +19,8 @@ class Result:
     evidence      bytes that a settlement needs, or None
     fare          fen that were charged, where the medium decides; None: what the terminal asked
     code          of an accepted ride code: digest (8 bytes) and expiry (4, little endian), or None
+    debit         of a purse: what was or may have been debited (media/purse_torn.py), or None;
+                  its evidence is made of it where it is recorded
     settled       None, or a function without arguments to call once the record is durable: only
                   then has the rider ridden (limits, same-card window, a debit that was torn)
     """
@@ -35,6 +37,7 @@ class Result:
         "evidence",
         "fare",
         "code",
+        "debit",
         "settled",
     )
 
@@ -65,6 +68,7 @@ class Result:
         self.evidence = evidence
         self.fare = None
         self.code = None
+        self.debit = None
         self.settled = None
 
     def __repr__(self):

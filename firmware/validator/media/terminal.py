@@ -13,16 +13,13 @@ _BEIJING = 8 * 3600
 
 def make(unix, amount=0, sequence=0, trusted=True, rules=None):
     """The terminal at `unix` seconds UTC, asking for `amount` fen."""
-    seconds = unix + _BEIJING
-    days = seconds // 86400
-    rest = seconds % 86400
-    year, month, day = civil(days)
+    moment = when(unix)
     return {
         "amount": amount,
         "country": b"\x01\x56",
         "currency": b"\x01\x56",
-        "date": bcd(year % 100 * 10000 + month * 100 + day, 3),
-        "time": bcd(rest // 3600 * 10000 + rest % 3600 // 60 * 100 + rest % 60, 3),
+        "date": moment[1:4],
+        "time": moment[4:],
         "type": b"\x22",
         # The unpredictable number must come from a real random source, never from the clock.
         "random": os.urandom,
@@ -34,6 +31,15 @@ def make(unix, amount=0, sequence=0, trusted=True, rules=None):
         "purse": None,
         "open": None,
     }
+
+
+def when(unix):
+    """YYYYMMDDhhmmss in Beijing at `unix` seconds UTC: 7 bytes of BCD."""
+    seconds = unix + _BEIJING
+    year, month, day = civil(seconds // 86400)
+    rest = seconds % 86400
+    date = bcd(year * 10000 + month * 100 + day, 4)
+    return date + bcd(rest // 3600 * 10000 + rest % 3600 // 60 * 100 + rest % 60, 3)
 
 
 def civil(days):

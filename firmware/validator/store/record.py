@@ -16,6 +16,7 @@ from validator.media.phases import PHASES
 from validator.media.reasons import MEDIA, OUTCOMES, REASONS
 
 VERSION = 1
+SHORT = 0x80  # in the first byte of a purse's debit
 MAX_SIZE = 1024  # bytes of one record, evidence included
 TOKEN_SIZE = 8
 AFTER_SIZE = 5
@@ -93,8 +94,11 @@ def encode(fields):
     return body
 
 
-def decode(data):
+def decode(data, find=None):
     """The fields of `encode`, each present, plus "version"; RecordError on anything else.
+
+    A purse's debit has a version of its own, 2, and its number is not in it: "seq" is 0. What
+    `find` is for says purchase_read.py.
 
     Names that are absent come as "" (vehicle, line, stop, last4), {} (detail, other), 0 (config),
     None (token, evidence, code, unknown phase). Optional fields of a later firmware are kept in
@@ -103,8 +107,12 @@ def decode(data):
     data = bytes(data)
     if not data:
         raise RecordError("empty")
+    if data[0] & SHORT:
+        from validator.store import purchase_read
+
+        return purchase_read.decode(data, find)
     if data[0] != VERSION:
-        raise RecordError("record version %d; this software knows %d" % (data[0], VERSION))
+        raise RecordError("record version %d; this software knows 1 and 2" % data[0])
     if not _HEAD_SIZE <= len(data) <= MAX_SIZE:
         raise RecordError("%d bytes; %d to %d expected" % (len(data), _HEAD_SIZE, MAX_SIZE))
     head = struct.unpack(_HEAD, data[:_HEAD_SIZE])

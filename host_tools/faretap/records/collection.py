@@ -4,8 +4,9 @@
     report = collect(session, collection, progress)
 
 A file is JSON Lines: {"seq", "body", "after", "chain", "chain_ok"} as the validator has them, hex,
-and {"key": hex} for the key blocks that evidence refers to. It is only ever appended to. A line
-that a crash left unfinished is cut off at the next start, and its record is fetched again.
+and {"key": hex} for the blocks of keys and contexts that records refer to. It is only ever
+appended to. A line that a crash left unfinished is cut off at the next start, and its record is
+fetched again.
 """
 
 from __future__ import annotations
@@ -112,10 +113,11 @@ class Collection:
 
     def records(self) -> list[Record]:
         """Every record, oldest first."""
-        return [from_wire(line) for line in self.lines() if "seq" in line]
+        find = self.key_blocks().find
+        return [from_wire(line, find) for line in self.lines() if "seq" in line]
 
     def key_blocks(self) -> KeyBlocks:
-        """What evidence of these records refers to."""
+        """What these records refer to."""
         blocks = KeyBlocks()
         for line in self.lines():
             if "key" in line:

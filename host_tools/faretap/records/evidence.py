@@ -20,7 +20,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from faretap.errors import FaretapError
 
-VERSIONS = (2, 3)  # whole, and without its key block
+VERSIONS = (2, 3, 4)  # whole; without its key block; and with a short MAC, of bytes
+_BRIEF = 4
+_BRIEF_IV_SIZE = 16
+_BRIEF_MAC_SIZE = 4
 _KEYS_SIZE = 32
 _ID_SIZE = 4
 _MAC_SIZE = 8
@@ -54,8 +57,9 @@ def load_key(path: Path, password: bytes | None = None) -> rsa.RSAPrivateKey:
 
 
 class KeyBlocks:
-    """Key blocks by what evidence calls them. One that has a rotten bit is mended when it is
-    wanted: its name says when it is right."""
+    """What came with records because many of them refer to it, by the name that they call it:
+    blocks of keys, and contexts. One that has a rotten bit is mended when it is wanted: its name
+    says when it is right."""
 
     def __init__(self) -> None:
         self._blocks: dict[bytes, bytes] = {}
@@ -81,6 +85,16 @@ class KeyBlocks:
                 return mended
         return None
 
+    def of(self, evidence: bytes) -> bytes:
+        """The block that evidence of version 3 or 4 names; EvidenceError if it is not here."""
+        block = self.find(evidence[1 : 1 + _ID_SIZE])
+        if block is None:
+            raise EvidenceError(
+                "The key block of this evidence is missing.",
+                "Pull the records from the beginning: it stands before them.",
+            )
+        return block
+
     def whole(self, evidence: bytes) -> bytes:
         """The same evidence with its key block in it; unchanged if it has one already.
 
@@ -88,12 +102,7 @@ class KeyBlocks:
         """
         if evidence[:1] != b"\x03":
             return evidence
-        block = self.find(evidence[1 : 1 + _ID_SIZE])
-        if block is None:
-            raise EvidenceError(
-                "The key block of this evidence is missing.",
-                "Pull the records from the beginning: it stands before them.",
-            )
+        block = self.of(evidence)
         return b"\x02" + len(block).to_bytes(2, "big") + block + evidence[1 + _ID_SIZE :]
 
 
@@ -109,35 +118,50 @@ def _mend(block: bytes, name: bytes) -> bytes | None:
 
 
 def unseal(evidence: bytes, key: rsa.RSAPrivateKey, blocks: KeyBlocks | None = None) -> bytes:
-    """What was sealed: of a card, the settlement's data objects (BER-TLV); of a code, its bytes.
+    """What was sealed: of a card, the settlement's data objects (BER-TLV); of a purse, its issuer
+    (8 bytes) and number (10, BCD); of a code, its bytes.
 
     `blocks` are needed for evidence that only names its key block.
     """
     if not evidence or evidence[0] not in VERSIONS:
         version = evidence[0] if evidence else "none"
         raise EvidenceError(
-            f"Evidence of version {version}; this software knows 2 and 3.",
+            f"Evidence of version {version}; this software knows 2 to 4.",
             "Use a newer faretap.",
         )
-    evidence = (blocks or KeyBlocks()).whole(evidence)
+    blocks = blocks or KeyBlocks()
+    if evidence[0] == _BRIEF:
+        block, sealed = blocks.of(evidence), evidence[1 + _ID_SIZE :]
+        return _open(block, sealed, _BRIEF_IV_SIZE, _BRIEF_MAC_SIZE, key)[1]
+    evidence = blocks.whole(evidence)
     size = int.from_bytes(evidence[1:3], "big")
     block, sealed = evidence[3 : 3 + size], evidence[3 + size :]
-    wrapped_size = int.from_bytes(block[:2], "big")
-    wrapped, common = block[2 : 2 + wrapped_size], block[2 + wrapped_size :]
-    if len(block) != size or not common or len(sealed) < 2 + 1 + _MAC_SIZE:
+    if len(block) != size:
         raise EvidenceError("The evidence is cut off.", "Read the record again.")
-    keys = _unwrap(wrapped, key)
-    number, cipher, mac = sealed[:2], sealed[2:-_MAC_SIZE], sealed[-_MAC_SIZE:]
-    message = hashlib.sha256(block).digest() + number + cipher
-    if not hmac.compare_digest(hmac.new(keys[16:], message, "sha256").digest()[:_MAC_SIZE], mac):
-        raise EvidenceError("The evidence was changed after it was made.")
-    plain = _decrypt(keys[:16], number, cipher)
+    keys, plain = _open(block, sealed, 2, _MAC_SIZE, key)
     if plain[0] == 0:
         return plain[1:]
+    common = block[2 + int.from_bytes(block[:2], "big") :]
     shared = _values(_decrypt(keys[:16], b"\xff\xff", common), [None] * len(_TAGS))
     values = _values(plain, shared)
     named = zip(_TAGS, values, strict=True)
     return b"".join(_tlv(tag, value) for tag, value in named if value is not None)
+
+
+def _open(
+    block: bytes, sealed: bytes, iv_size: int, mac_size: int, key: rsa.RSAPrivateKey
+) -> tuple[bytes, bytes]:
+    """The keys of a key block, and what `sealed` holds: the IV's first bytes, ciphertext, MAC."""
+    wrapped_size = int.from_bytes(block[:2], "big")
+    wrapped = block[2 : 2 + wrapped_size]
+    if len(block) <= 2 + wrapped_size or len(sealed) < iv_size + 1 + mac_size:
+        raise EvidenceError("The evidence is cut off.", "Read the record again.")
+    keys = _unwrap(wrapped, key)
+    iv, cipher, mac = sealed[:iv_size], sealed[iv_size:-mac_size], sealed[-mac_size:]
+    message = hashlib.sha256(block).digest() + iv + cipher
+    if not hmac.compare_digest(hmac.new(keys[16:], message, "sha256").digest()[:mac_size], mac):
+        raise EvidenceError("The evidence was changed after it was made.")
+    return keys, _decrypt(keys[:16], iv, cipher)
 
 
 def _unwrap(wrapped: bytes, key: rsa.RSAPrivateKey) -> bytes:
@@ -153,10 +177,11 @@ def _unwrap(wrapped: bytes, key: rsa.RSAPrivateKey) -> bytes:
     return keys
 
 
-def _decrypt(key: bytes, number: bytes, data: bytes) -> bytes:
-    """AES-128-OFB: each block of the key stream is the one before it, encrypted."""
+def _decrypt(key: bytes, iv: bytes, data: bytes) -> bytes:
+    """AES-128-OFB, the IV filled up with zeros: each block of the key stream is the one before it,
+    encrypted."""
     encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
-    state = number + bytes(14)
+    state = iv.ljust(16, b"\0")
     stream = b""
     while len(stream) < len(data):
         state = encryptor.update(state)

@@ -62,8 +62,9 @@ def as_json_lines(records: Iterable[Record], serial: str) -> str:
 def opened(
     records: Iterable[Record], key: rsa.RSAPrivateKey, blocks: KeyBlocks
 ) -> Iterator[dict[str, Any]]:
-    """Of every record with evidence: {"seq", "medium", "objects": {tag hex: value hex}} of a card,
-    {"code": hex} of a ride code, {"problem": sentence} of what does not open."""
+    """Of every record with evidence: {"seq", "medium"}, and of a card {"objects": {tag hex: value
+    hex}}, of a purse {"purse": hex as in docs/tunion.md, "issuer": hex, "number": digits}, of a
+    ride code {"code": hex}, of what does not open {"problem": sentence}."""
     for record in records:
         evidence = record.evidence
         if evidence is None:
@@ -75,7 +76,11 @@ def opened(
         if evidence:
             try:
                 plain = unseal(evidence, key, blocks)
-                if record.medium in ("quickpass", "tunion"):
+                if "purse" in out:
+                    # Issuer and number of file 15, with the two bytes between them or without.
+                    out["issuer"] = plain[:8].hex()
+                    out["number"] = plain[-10:].hex().lstrip("0").rstrip("f")
+                elif record.medium == "quickpass":
                     found = objects(plain)
                     out["objects"] = {f"{tag:X}": value.hex() for tag, value in found.items()}
                 else:

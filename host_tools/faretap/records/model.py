@@ -7,7 +7,7 @@ The chain is computed here anew, with `hashlib` only: it is a check on the valid
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,10 @@ from validator.media.phases import PHASES
 from validator.store import record as wire_format
 
 _CHAIN_SIZE = 8
+_SHORT = 2  # version of a purse's record, which has two parts: docs/records.md
+_SHORT_MARK = 0x80
+_END_SIZE = 16
+_ENDED_SIZES = tuple(_END_SIZE + 33 + sealed + about for sealed in (0, 22) for about in (0, 5))
 
 
 class RecordsError(FaretapError):
@@ -88,10 +92,15 @@ class Record:
         }
 
 
-def from_wire(wire: Mapping[str, Any]) -> Record:
+Find = Callable[[bytes], bytes | None]
+
+
+def from_wire(wire: Mapping[str, Any], find: Find | None = None) -> Record:
     """The record of `{"seq", "body": hex, "after": hex, "chain": hex, "chain_ok"}`.
 
-    RecordsError, naming the record, if the mapping or the body is not what it should be.
+    `find` returns the context of a name, or None (`KeyBlocks.find`); without it, what stands in
+    contexts (place, boot, terminal of a purse's record) is left empty. RecordsError, naming the
+    record, if the mapping or the body is not what it should be.
     """
     seq = wire.get("seq")
     if not isinstance(seq, int) or isinstance(seq, bool):
@@ -102,13 +111,13 @@ def from_wire(wire: Mapping[str, Any]) -> Record:
     if len(chain) != _CHAIN_SIZE:
         raise RecordsError(f"Record {seq}: its chain value has {len(chain)} bytes, not 8.")
     try:
-        fields = wire_format.decode(body)
+        fields = wire_format.decode(body, find)
     except wire_format.RecordError as e:
         raise RecordsError(
             f"Record {seq} cannot be read: {e}.",
             "If the validator's firmware is newer than this tool, update the tool.",
         ) from e
-    if fields["seq"] != seq:
+    if fields["version"] != _SHORT and fields["seq"] != seq:
         raise RecordsError(f"Record {seq} says of itself that it is number {fields['seq']}.")
     commit, signal = wire_format.decode_after(after)
     known = {**fields["phases"], "commit": commit, "signal": signal}
@@ -163,7 +172,9 @@ class Listing:
         }
 
 
-def read_listing(wires: Iterable[Mapping[str, Any]], before: bytes | None = None) -> Listing:
+def read_listing(
+    wires: Iterable[Mapping[str, Any]], before: bytes | None = None, find: Find | None = None
+) -> Listing:
     """All records of an answer. One that cannot be read does not hide the others.
 
     `before`: chain value of the record ahead of the first, if an earlier upload left it.
@@ -172,7 +183,7 @@ def read_listing(wires: Iterable[Mapping[str, Any]], before: bytes | None = None
     problems: list[str] = []
     for wire in wires:
         try:
-            records.append(from_wire(wire))
+            records.append(from_wire(wire, find))
         except RecordsError as e:
             problems.append(str(e))
     return Listing(records, problems, check_chain(records, before))
@@ -207,7 +218,8 @@ class ChainBreak:
 def check_chain(records: Sequence[Record], before: bytes | None = None) -> list[ChainBreak]:
     """Every place where the chain of `records`, in the order given, does not hold.
 
-    Each chain value is SHA-256(value of the record before, body) cut to 8 bytes. The first is
+    Each chain value is SHA-256(value of the record before, body) cut to 8 bytes; a body in two
+    parts, a purse's, takes two such steps. The first is
     checked only against `before`. After a gap the link is not checked: what is missing may have
     been in between, or (a power cut) may never have been.
     """
@@ -229,7 +241,16 @@ def check_chain(records: Sequence[Record], before: bytes | None = None) -> list[
 
 def link(previous: bytes, body: bytes) -> bytes:
     """Chain value, 8 bytes, of `body` after a record with the value `previous`."""
-    return hashlib.sha256(previous + body).digest()[:_CHAIN_SIZE]
+    for part in _parts(body):
+        previous = hashlib.sha256(previous + part).digest()[:_CHAIN_SIZE]
+    return previous
+
+
+def _parts(body: bytes) -> tuple[bytes, ...]:
+    """What was made durable one after the other."""
+    if body and body[0] & _SHORT_MARK and len(body) in _ENDED_SIZES:
+        return body[:-_END_SIZE], body[-_END_SIZE:]
+    return (body,)
 
 
 def _hex(wire: Mapping[str, Any], key: str, seq: int) -> bytes:

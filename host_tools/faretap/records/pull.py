@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from faretap.records.evidence import KeyBlocks
 from faretap.records.model import Record, RecordsError, from_wire
 
 _AT_ONCE = 50
@@ -29,14 +30,20 @@ def pull(
     the others are returned. Errors of the link are the link's.
     """
     records: list[Record] = []
+    blocks = KeyBlocks()
     start: int | None = first
     while start is not None:
         answer = link.call("records.read", {"from": start, "max": at_once})
         if not isinstance(answer, dict) or not isinstance(answer.get("records"), list):
             raise RecordsError("The validator's answer to records.read holds no records.")
+        try:
+            for context in answer.get("contexts", ()):
+                blocks.add(bytes.fromhex(context))
+        except (TypeError, ValueError) as e:
+            raise RecordsError("The validator's answer to records.read has no contexts.") from e
         for wire in answer["records"]:
             try:
-                records.append(from_wire(wire))
+                records.append(from_wire(wire, blocks.find))
             except RecordsError as e:
                 if on_problem is None:
                     raise

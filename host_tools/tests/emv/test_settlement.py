@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,36 @@ def test_a_key_block_with_a_rotten_bit_is_mended() -> None:
     blocks.add(block[:9] + bytes((block[9] ^ 3,)) + block[10:])
     with pytest.raises(EvidenceError, match="missing"):
         unseal(taps[0][0], acquirer(), blocks)
+
+
+def brief(data: bytes, beside: bytes) -> tuple[bytes, KeyBlocks]:
+    """Evidence of version 4, as it is read from a record, and its key block."""
+    name, block, sealed = SEAL.brief(data, beside)
+    blocks = KeyBlocks()
+    assert blocks.add(block) == name
+    return b"\x04" + name + hashlib.sha256(beside).digest()[:16] + sealed, blocks
+
+
+@given(st.binary(min_size=1, max_size=60), st.binary(max_size=40))
+def test_evidence_without_a_byte_to_spare(data: bytes, beside: bytes) -> None:
+    sealed, blocks = brief(data, beside)
+    assert len(sealed) == 1 + 4 + 16 + len(data) + 4
+    assert unseal(sealed, acquirer(), blocks) == data
+    with pytest.raises(EvidenceError, match="missing"):
+        unseal(sealed, acquirer())
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_every_change_of_it_is_noticed(data: st.DataObject) -> None:
+    sealed, blocks = brief(bytes(18), b"the rest of the record")
+    changed = bytearray(sealed)
+    at = data.draw(st.integers(0, len(sealed) - 1))
+    changed[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(EvidenceError):
+        unseal(bytes(changed), acquirer(), blocks)
+    with pytest.raises(EvidenceError):
+        unseal(sealed[:at], acquirer(), blocks)
 
 
 @settings(max_examples=40)

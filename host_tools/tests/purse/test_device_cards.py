@@ -55,7 +55,7 @@ def test_software_psam(name: str) -> None:
     validator = Validator(purse_scheme.soft())
     result = validator.tap(card)
     assert (result.outcome, len(card.debits)) == ("accepted", 1)
-    debit = purse_torn.unpack(result.evidence)
+    debit = result.debit
     assert debit.state == purse_torn.PAID
     assert (debit.tac, debit.mac2) == (card.debits[0].tac, card.debits[0].mac2)
 

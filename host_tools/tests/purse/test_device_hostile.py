@@ -66,7 +66,7 @@ def claimed(validator: Validator) -> tuple[int, int]:
         if debit.state == purse_torn.OPEN:
             unknown.add(seq)
         elif debit.state == purse_torn.LOST:
-            unknown.add(debit.of)
+            unknown.add(debit.of or seq)
         elif debit.state in (purse_torn.PAID, purse_torn.UNCHECKED, purse_torn.WRONG):
             paid += debit.amount
         assert (fields["outcome"] == "accepted") == (

@@ -76,8 +76,8 @@ def test_power_cut_at_every_flash_operation(kind: str, first: str, what: str) ->
 @pytest.mark.parametrize("fails", [1, 2])
 @pytest.mark.parametrize("kind", SECTIONS)
 def test_a_journal_that_fails_once(kind: str, fails: int, what: str) -> None:
-    """Without the open record nothing is debited; without the last one nobody rides, but the
-    debit is known, and the next tap is for it."""
+    """Without the open record nothing is debited; where neither its end nor a record of its own
+    can be made nobody rides, but the debit is known, and the next tap is for it."""
     case = Case(kind)
     calls = 0
     append = case.validator.journal.append
@@ -91,11 +91,31 @@ def test_a_journal_that_fails_once(kind: str, fails: int, what: str) -> None:
         return number
 
     case.validator.journal.append = failing  # type: ignore[method-assign]
+    if fails == 2:
+        case.validator.journal.end = lambda *_: False  # type: ignore[method-assign]
     result = case.validator.tap(case.card)
     assert result.outcome == "declined"
     assert len(case.card.debits) - len(case.before.debits) == (fails == 2)
     assert len(case.open_claims()) == (fails == 2)
     follow(case, what)
+
+
+@pytest.mark.parametrize("kind", SECTIONS)
+def test_an_end_that_flash_does_not_keep(kind: str) -> None:
+    """A record of its own closes the debit, and the rider rides."""
+    case = Case(kind)
+    made = case.validator.journal
+    end = made.end
+    made.end = lambda *_: False  # type: ignore[method-assign]
+    assert case.validator.tap(case.card).outcome == "accepted"
+    made.end = end  # type: ignore[method-assign]
+    *_, opened, closed = case.validator.records()
+    assert (opened["outcome"], closed["outcome"]) == ("retry", "accepted")
+    assert closed["detail"]["of"] == opened["number"] and closed["version"] == 1
+    case.sum()
+    case.validator.power_cut()
+    case.sum()
+    assert case.open_claims() == []
 
 
 @pytest.mark.parametrize("kind", SECTIONS)

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from faretap.records import RecordsError, check_chain, from_wire, read_listing
+from faretap.records.evidence import KeyBlocks
 from faretap.records.pull import pull
 from faretap.records.table import table
 from flash_sim import FlashSim  # type: ignore[import-not-found]
@@ -179,6 +180,106 @@ def test_taken_out_and_doubled() -> None:
     assert "records 2 to 3 are missing" in gap.sentence()
     (twice,) = check_chain([*records[:3], records[1], *records[3:]])
     assert (twice.seq, twice.kind) == (2, "order")
+
+
+# -- purses: records in two parts --------------------------------------------------------------
+
+CONTEXT = bytes.fromhex("c7" + "00000000" + "0300" + "11000000" + "300089000340")
+CONTEXT += b"\x03bus" + b"\x0252" + b"\x00"
+
+
+def debit(seq: int) -> bytes:
+    """The first part, as docs/records.md has it."""
+    out = b"\xa1" + (1893456000 + seq).to_bytes(4, "little") + bytes([seq]) * 8
+    out += (200).to_bytes(3, "little") + bytes.fromhex("9012") + (7).to_bytes(2, "little")
+    out += (5000).to_bytes(3, "little") + bytes.fromhex("0000ff01" + "0101")
+    return out + hashlib.sha256(CONTEXT).digest()[:4]
+
+
+def end(state: int) -> bytes:
+    word = state | 1 << 4 | 20 << 16 | 30 << 28 | 3 << 40 | 2 << 52
+    return word.to_bytes(8, "little") + b"MAC2TAC!"
+
+
+def purse_wires() -> tuple[list[Wire], bytes]:
+    """A debit that was paid, one that nobody knows of, and a record of another medium."""
+    journal = Journal(FlashSim(4))
+    journal.mount()
+    journal.append(debit(1), None, CONTEXT, True)
+    journal.end(1, end(2))
+    journal.append(debit(2), None, CONTEXT, True)
+    journal.append(record.encode(fields(3)))
+    entries = list(journal.read(0, True))
+    (context,) = [entry[1] for entry in entries if not entry[0]]
+    return [to_wire(entry) for entry in entries if entry[0]], context
+
+
+def blocks(*given: bytes) -> KeyBlocks:
+    made = KeyBlocks()
+    for block in given:
+        made.add(block)
+    return made
+
+
+def test_purses() -> None:
+    given, context = purse_wires()
+    assert context == CONTEXT
+    listing = read_listing(given, bytes(8), blocks(context).find)
+    assert not listing.problems and not listing.breaks
+    paid, opened, other = listing.records
+    assert (paid.seq, paid.outcome, paid.fare_fen, paid.last4) == (1, "accepted", 200, "9012")
+    assert (paid.vehicle, paid.line, paid.boot, paid.config) == ("bus", "52", 3, 17)
+    assert paid.phases["select"] == 20 and paid.phases["read"] == 30
+    assert paid.evidence is not None and paid.evidence[-8:] == b"MAC2TAC!"
+    assert (opened.seq, opened.outcome, opened.fare_fen) == (2, "retry", 0)
+    assert (other.seq, other.vehicle) == (3, "")
+
+
+def test_chain_goes_through_both_parts() -> None:
+    given, _ = purse_wires()
+    value = bytes(8)
+    for part in (debit(1), end(2)):
+        value = hashlib.sha256(value + part).digest()[:8]
+    assert given[0]["chain"] == value.hex()
+    assert given[1]["chain"] == hashlib.sha256(value + debit(2)).digest()[:8].hex()
+
+
+def test_a_changed_end_shows() -> None:
+    for changed in (end(3), b"", end(2)[:-1] + b"?"):
+        given, context = purse_wires()
+        given[0]["body"] = (debit(1) + changed).hex()
+        find = blocks(context).find
+        breaks = read_listing(given, bytes(8), find).breaks
+        assert [(b.seq, b.kind) for b in breaks] == [(1, "changed")], changed
+
+
+def test_a_context_that_is_missing_or_rotten() -> None:
+    given, context = purse_wires()
+    listing = read_listing(given, None, blocks().find)
+    assert [r.seq for r in listing.records] == [3] and len(listing.problems) == 2
+    assert "is missing" in listing.problems[0]
+    rotten = bytearray(context)
+    rotten[20] ^= 4
+    assert not read_listing(given, None, blocks(bytes(rotten)).find).problems
+
+
+def test_pull_brings_contexts() -> None:
+    given, context = purse_wires()
+
+    class WithContexts(Validator):
+        def call(self, method: str, params: Wire) -> Any:
+            return {**super().call(method, params), "contexts": [context.hex()]}
+
+    assert [r.vehicle for r in pull(WithContexts(given))] == ["bus", "bus", ""]
+    with pytest.raises(RecordsError, match="Record 1"):
+        pull(Validator(given))
+
+    class Nonsense(Validator):
+        def call(self, method: str, params: Wire) -> Any:
+            return {**super().call(method, params), "contexts": ["xyz"]}
+
+    with pytest.raises(RecordsError, match="contexts"):
+        pull(Nonsense(given))
 
 
 # -- table --------------------------------------------------------------------------------------
