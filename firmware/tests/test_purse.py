@@ -235,6 +235,25 @@ def test_psam_that_cannot_check():
     assert final.state == torn.UNCHECKED and final.tac != bytes(4)
 
 
+def test_memory_that_runs_out_after_debit():
+    """Money may have moved: the rider taps again, and the same debit is finished."""
+    v = Validator()
+    card = Card()
+
+    async def check(mac2):
+        raise MemoryError
+
+    right = v.psam.check
+    v.psam.check = check
+    result = v.tap(card)
+    assert outcome(result) == ("retry", "card_lost") and card.debits == 1
+    assert v.records()[0]["detail"]["state"] == "lost"
+    v.psam.check = right
+    result = v.tap(card)
+    assert outcome(result) == ("accepted", "") and card.debits == 1
+    assert torn.unpack(v.records()[1]["evidence"]).of == 1
+
+
 def test_no_psam():
     v = Validator()
     card = Card()

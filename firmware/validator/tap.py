@@ -117,7 +117,7 @@ class Taps:
             return self._finish(result, scope, detect_us, before)
 
     def _room(self):
-        # A purse leaves two records: one before its debit, one after.
+        # A purse may leave two records: where flash does not keep the end of the first.
         return not self.closed and self._journal is not None and self._journal.has_room(2)
 
     def _turn_away(self):

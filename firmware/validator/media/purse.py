@@ -55,6 +55,11 @@ async def run(card, phases, aid, fci, terminal):
         return turn.declined("out_of_service", "PSAM: %s" % e)
     except tlv.TlvError as e:
         return turn.declined("malformed", str(e))
+    except MemoryError:
+        if turn.debit is None:
+            raise
+        # Money may have moved: the next tap tells.
+        return turn.lost("memory")
 
 
 class Purchase:
@@ -204,11 +209,11 @@ class Purchase:
                 debit.answer = bytes(answer)
                 raise Refused("card_refused", "DEBIT " + answer.hex())
         except ReaderError as e:
-            return self._lost(e.reason)
+            return self.lost(e.reason)
         phases.mark("read")
         if len(answer) != 10 or answer[8:] != b"\x90\x00":
             debit.answer = bytes(answer[-2:])
-            return self._lost(debit.answer.hex())
+            return self.lost(debit.answer.hex())
         debit.tac = bytes(answer[:4])
         debit.mac2 = bytes(answer[4:8])
         return await self._finish(psam)
@@ -226,12 +231,16 @@ class Purchase:
         debit.of = seq
         debit.mine = True
 
-    def _lost(self, what):
+    def lost(self, what):
+        """The Result of a debit of which nobody knows whether it happened."""
         self.debit.state = torn.LOST
         self.detail["what"] = what
         self.balance = None  # nobody knows
-        # For the next tap, which is not to wait for it.
-        from validator.media import purse_trace  # noqa: F401
+        try:
+            # For the next tap, which is not to wait for it.
+            from validator.media import purse_trace  # noqa: F401
+        except MemoryError:
+            pass
 
         return self.result("retry", "card_lost")
 
