@@ -6,6 +6,7 @@ import sys
 
 # Each module adds its commands to `app`, in this order.
 from faretap.cli import virtual  # noqa: F401 isort: skip
+from faretap.cli import power  # noqa: F401 isort: skip
 from faretap.cli import flashing  # noqa: F401 isort: skip
 from faretap.cli import inspect  # noqa: F401 isort: skip
 from faretap.cli import riders  # noqa: F401 isort: skip
