@@ -325,6 +325,28 @@ def test_flash_that_does_not_keep_the_list():
     check_version(mounted(nor), (1,))
 
 
+def test_a_mount_that_fails_leaves_the_list_in_force():
+    """Flash that cannot be read, or no memory: nobody is let through for that."""
+    for fault in (OSError(5), MemoryError()):
+        nor, lists = with_lists(LIST_1)
+        load(lists, LIST_2)
+        real = nor.read
+        for k in range(2):
+            reads = []
+
+            def read(addr, buf, reads=reads, k=k, fault=fault, real=real):
+                reads.append(addr)
+                if len(reads) > k:
+                    raise fault
+                real(addr, buf)
+
+            nor.read = read
+            raises(type(fault), lists.mount)
+            nor.read = real
+            assert len(reads) == k + 1
+            assert lists.info()["version"] == 2 and listed(lists) == RIDERS[2]
+
+
 def test_any_flash_is_mounted():
     from flash_sim import FlashSim
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import binascii
+import gc
 
 from fakes import FakeClock
 from transfer_bench import App, Peer, Sink
-from validator.link import packed
+from validator.link import packed, receive
 from validator.link.packed import BLOCK
 from validator.link.peer import REFUSED, RpcError
 from validator.link.send import Pace
@@ -13,6 +14,7 @@ from validator.link.transfer import CHANNEL, FROM_VALIDATOR, Transfer
 
 # b"faretap " 64 times, by zlib.compressobj(9, DEFLATED, -10): the device cannot compress.
 TEXT = b"faretap " * 64
+MEMORY = "no piece of memory is left that is large enough"
 DEFLATED = bytes.fromhex("4b4b2c4a2d492c50481ba547240d00")
 
 
@@ -296,6 +298,76 @@ def test_a_sink_that_fails_ends_the_transfer():
     run(script)
 
 
+def starving(*arguments):
+    raise MemoryError("memory allocation failed, allocating 5120 bytes")
+
+
+def test_memory_that_is_not_to_be_had_is_a_refusal():
+    async def script():
+        for at in ("Receiver", "begin", "write", "finish", "unpack_into"):
+            bench = Bench(pattern(2 * BLOCK))
+            place = {"Receiver": receive, "unpack_into": packed}.get(at, bench.sink)
+            real = getattr(place, at)
+            setattr(place, at, starving)
+            try:
+                if at in ("Receiver", "begin"):
+                    assert MEMORY in await refusal(bench.begin())
+                    assert bench.transfer.state({}) == {}
+                    continue
+                await bench.begin()
+                await bench.send(0)
+                if at == "finish":
+                    await bench.send(1)
+                else:
+                    state = bench.transfer.state({})
+                    assert MEMORY in state["fault"] and not state["busy"]
+                    assert state["data"] == {"kind": "memory"}
+                assert MEMORY in await refusal(bench.call("transfer.finish", id=bench.id))
+            finally:
+                setattr(place, at, real)
+            bench.words()
+            assert await bench.begin() == 0
+            await bench.send(0)
+            assert bench.words() == [(0, 1, 0)]
+
+    run(script)
+
+
+def test_a_heap_in_small_pieces():
+    async def script():
+        bench = Bench(pattern(BLOCK))
+        await bench.begin()  # what is loaded for the first one is there from then on
+        assert gc.threshold() == 16384
+        await bench.begin()
+        assert gc.threshold() == 16384
+        await bench.send(0)
+        await bench.call("transfer.finish", id=bench.id)
+        assert gc.threshold() == -1
+        gc.collect()
+        held = [None] * 4000
+        try:
+            for n in range(len(held)):
+                held[n] = bytearray(500)
+        except MemoryError:
+            pass
+        assert held[-1] is None
+        for n in range(0, len(held), 2):  # they lie in this order
+            held[n] = None
+        gc.collect()
+        free = gc.mem_free()
+        text = await refusal(bench.begin())
+        assert bench.transfer.state({}) == {} and gc.threshold() == -1
+        held = None
+        gc.collect()
+        assert free > 200000 and MEMORY in text, free
+        assert await bench.begin() == 0
+        await bench.send(0)
+        assert await bench.call("transfer.finish", id=bench.id) == {"writes": 2}
+
+    if hasattr(gc, "mem_free"):  # CPython's heap has no end
+        run(script)
+
+
 def test_finish_before_the_end():
     async def script():
         bench = Bench(pattern(2 * BLOCK))
@@ -409,28 +481,94 @@ def test_others_keep_their_channels():
     assert got == [(1, 5, b"bulk")]
 
 
+def pieces_of(payload):
+    """[(cursor, data)] in a block from the validator, as send.py lays them out."""
+    cursor = int.from_bytes(payload[:4], "big")
+    out = []
+    at = 4
+    while at < len(payload):
+        n = payload[at] << 8 | payload[at + 1]
+        cursor += payload[at + 2]
+        out.append((cursor, payload[at + 3 : at + 3 + n]))
+        at += 3 + n
+    assert at == len(payload)
+    return out
+
+
+def things(*sizes):
+    """Pieces of those sizes, each other than the rest."""
+    return [(n + 1, bytes((n + i) & 0xFF for i in range(size))) for n, size in enumerate(sizes)]
+
+
 def test_a_source():
     async def script():
         bench = Bench(b"x")
+        made = things(*(500,) * 7)
 
         def source(params):
-            for n in range(params["from"], 7):
-                yield n + 1, b"piece %d" % n
+            for cursor, piece in made[params["from"] :]:
+                yield cursor, piece
 
         bench.transfer.sources["things"] = source
-        asked = {"kind": "things", "from": 2, "blocks": 3}
+        asked = {"kind": "things", "from": 2, "blocks": 2}
         answer = await bench.call("transfer.pull", **asked)
-        assert answer == {"blocks": 3, "next": 5, "more": True}
+        assert answer == {"blocks": 2, "next": 6, "more": True}
         blocks = bench.app.console.blocks
-        assert [b[:2] for b in blocks] == [(FROM_VALIDATOR, n) for n in range(3)]
-        assert blocks[0][2] == b"\0\0\0\x03piece 2" and blocks[2][2] == b"\0\0\0\x05piece 4"
-        answer = await bench.call("transfer.pull", kind="things", blocks=9, **{"from": 5})
-        assert answer == {"blocks": 2, "next": 7, "more": False}
+        assert [b[:2] for b in blocks] == [(FROM_VALIDATOR, n) for n in range(2)]
+        assert [pieces_of(b[2]) for b in blocks] == [made[2:4], made[4:6]]
+        answer = await bench.call("transfer.pull", kind="things", blocks=1, **{"from": 5})
+        assert answer == {"blocks": 1, "next": 7, "more": False}
         answer = await bench.call("transfer.pull", kind="things", **{"from": 7})
         assert answer == {"blocks": 0, "next": None, "more": False}
         assert "no other" in await refusal(bench.call("transfer.pull", kind="other"))
         bench.app.gate.closed = ("records",)
         assert "records" in await refusal(bench.call("transfer.pull", **asked))
+
+    run(script)
+
+
+def test_what_goes_into_a_block():
+    async def script():
+        for baud, most in ((0, 1088), (921600, 1088), (460800, 552), (115200, 256)):
+            bench = Bench(b"x")
+            # Sizes at and around what fits, none at all, and one that is larger than any block.
+            made = things(1, most - 19, 1, most - 18, 0, 0, most - 15, most - 14, 1060, 2000, 3)
+            # Cursors that jump, stand and go back.
+            made += [(300, b"far"), (555, b"near"), (811, b"far"), (811, b"key"), (4, b"back")]
+            made += things(*range(100))
+            bench.transfer.sources["things"] = lambda params, made=made: made
+            params = {"kind": "things", "baud": baud} if baud else {"kind": "things"}
+            answer = await bench.call("transfer.pull", **params)
+            blocks = [pieces_of(b[2]) for b in bench.app.console.blocks]
+            assert answer == {"blocks": len(blocks), "next": 100, "more": False}
+            assert sum(blocks, []) == made
+            for i, (_, sequence, payload) in enumerate(bench.app.console.blocks):
+                assert sequence == i & 0xFF
+                assert len(payload) + 8 <= most or len(blocks[i]) == 1
+                if i + 1 < len(blocks):
+                    # Nothing more would have fitted, or its cursor was too far.
+                    further = blocks[i + 1][0][0] - blocks[i][-1][0]
+                    full = len(payload) + 8 + 3 + len(blocks[i + 1][0][1]) > most
+                    assert full or not 0 <= further < 256
+
+    run(script)
+
+
+def test_nothing_is_sent_during_a_tap():
+    async def script():
+        bench = Bench(b"x")
+        bench.transfer.sources["things"] = lambda params: things(1000, 1000)
+        real = bench.app.console.write
+        asked = []
+
+        def write(data):
+            asked.append(bench.app.taps.left)
+            real(data)
+            bench.app.taps.left = 3  # a rider comes
+
+        bench.app.console.write = write
+        await bench.call("transfer.pull", kind="things")
+        assert asked == [0, 0] and bench.app.taps.left == 0
 
     run(script)
 
@@ -462,6 +600,10 @@ class Uart:
             self.slept += 1
             self.clock.advance_us(10000 - self.clock.now_us % 10000)
 
+    def share(self, start, baud):
+        us = max(self.clock.now_us, self.empty_ns // 1000) - start
+        return self.written * 10000000 / us / baud
+
 
 class Looking(FakeClock):
     """Time passes by looking at it."""
@@ -472,21 +614,70 @@ class Looking(FakeClock):
 
 
 def test_the_pace_of_the_line():
-    for baud in (460800, 921600):
-        shares = []
-        for paced in (False, True):
+    async def script():
+        for baud in (115200, 460800, 921600):
             clock = Looking()
             uart = Uart(clock, baud)
+            out = Pace(uart, clock, baud)
             start = clock.now_us
-            out = Pace(uart, clock, baud) if paced else uart
             for _ in range(50):
-                out.write(bytes(1008))
+                await out.write(bytes(1008), lambda: False)
                 clock.advance_us(1000)  # other tasks have their turn
-            us = max(clock.now_us, uart.empty_ns // 1000) - start
             assert uart.written == 50 * 1008
-            shares.append(uart.written * 10000000 / us / baud)
-            assert paced == (not uart.slept)
-        assert shares[0] < 0.3 and shares[1] > 0.9, shares
+            assert not uart.slept
+            assert uart.share(start, baud) > 0.9
+
+    run(script)
+
+
+def test_others_have_their_turn_on_a_slow_line():
+    """64 bytes take 5.6 ms at 115200, and 0.7 at 921600: less than to let others run."""
+
+    async def script():
+        for baud, most in ((115200, 0), (921600, 1)):
+            clock = Looking()
+            out = Pace(Uart(clock, baud), clock, baud)
+            turns = [0]
+
+            async def other(turns=turns):
+                while True:
+                    turns[0] += 1
+                    await asyncio.sleep(0)
+
+            task = asyncio.create_task(other())
+            await out.write(bytes(1024), lambda: False)
+            task.cancel()
+            assert turns[0] <= most if most else turns[0] > 16, (baud, turns)
+
+    run(script)
+
+
+def test_records_are_read_while_the_line_is_busy():
+    """A record of 200 bytes takes 1 ms to read and 2.2 ms to send. One after the other, with a
+    FIFO of 128 bytes, that is 70 % of the line."""
+
+    async def script():
+        baud = 921600
+        bench = Bench(b"x")
+        clock = Looking()
+        uart = Uart(clock, baud)
+
+        def source(params):
+            for n in range(400):
+                clock.advance_us(1000)
+                yield n + 1, bytes(200)
+
+        bench.app.clock.ticks_us = clock.ticks_us
+        bench.app.console = uart
+        bench.transfer.slow = True
+        bench.transfer.sources["things"] = source
+        start = clock.now_us
+        await bench.call("transfer.pull", kind="things", baud=baud)
+        assert not uart.slept
+        assert 80000 < uart.written < 83000
+        assert uart.share(start, baud) > 0.9, uart.share(start, baud)
+
+    run(script)
 
 
 def test_a_slow_console_is_noticed_and_paced():
@@ -507,14 +698,38 @@ def test_a_slow_console_is_noticed_and_paced():
 
             bench.app.console.write = write
             bench.app.clock.ticks_us = clock.ticks_us
-            pieces = [(n + 1, bytes(1000)) for n in range(3)]
-            bench.transfer.sources["things"] = lambda params: iter(pieces)
+            made = things(*(1060,) * 12)
+            bench.transfer.sources["things"] = lambda params: made
             for _ in range(2):
                 await bench.call("transfer.pull", kind="things", baud=921600)
-            # The first block tells; from then on, in parts of 64 bytes.
-            assert len(writes) == (1 + 5 * 16 if slow else 6)
-            assert [b[2] for b in bench.app.console.blocks][:3] == [
-                n.to_bytes(4, "big") + data for n, data in pieces
-            ]
+            # Four blocks tell; from then on, in parts of 64 bytes.
+            assert len(writes) == (4 + 20 * 17 if slow else 24)
+            blocks = bench.app.console.blocks
+            assert [pieces_of(b[2]) for b in blocks] == [[piece] for piece in made + made]
 
         run(script)
+
+
+def test_a_console_behind_a_pipe_is_not_taken_for_slow():
+    """It takes some blocks at once, and then waits until all of them are sent."""
+
+    async def script():
+        bench = Bench(b"x")
+        clock = Looking()
+        held = [0]
+        real = bench.app.console.write
+
+        def write(data):
+            real(data)
+            held[0] += len(data)
+            if held[0] > 4096:
+                clock.advance_us(held[0] * 10000000 // 921600 + 30000)  # the machine was busy
+                held[0] = 0
+
+        bench.app.console.write = write
+        bench.app.clock.ticks_us = clock.ticks_us
+        bench.transfer.sources["things"] = lambda params: things(*(1060,) * 60)
+        await bench.call("transfer.pull", kind="things", baud=921600)
+        assert not bench.transfer.slow and len(bench.app.console.blocks) == 60
+
+    run(script)

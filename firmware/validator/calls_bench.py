@@ -1,15 +1,18 @@
-"""What times this validator's cryptography; loaded when it is first asked for, never in service.
+"""What times this validator's cryptography and journal; loaded when it is first asked for, never
+in service.
 
 All answers are µs by the validator's own clock, of `times` repetitions in a row. What is verified
 comes from the host, so that no result is known here beforehand.
 """
 
 import gc
+import os
 from hashlib import sha256
 
 from validator.link.peer import REFUSED, RpcError
 
 _MOST = 2000
+_SEALED = 90  # bytes of a tap's own data objects
 
 
 def _times(params):
@@ -104,14 +107,115 @@ class BenchCalls:
             right = x % n == r
         return {"us": clock.diff(clock.ticks_us(), start), "right": right}
 
+    def bundle(self, params):
+        """Verify the bundle in force as one that comes in: parse and hash of its head, the
+        operator's signature, the body's hash in flash and where its members stand; then parse
+        each member. {"us", "parse_us", "bytes"}"""
+        from validator.store import bundle
+
+        c = self._app.configuration
+        if c.bank is None or not c.key:
+            raise RpcError(REFUSED, "there is no configuration in force that could be verified")
+        times = _times(params)
+        clock = self._clock
+        us = parse_us = 0
+        try:
+            for _ in range(times):
+                gc.collect()
+                start = clock.ticks_us()
+                head = c.head(c.bank)
+                bundle.verify(head, c.key)
+                places = c.check_body(c.bank, head)
+                us += clock.diff(clock.ticks_us(), start)
+                start = clock.ticks_us()
+                for name in places:
+                    c.parse(c.bank, places[name])
+                parse_us += clock.diff(clock.ticks_us(), start)
+        except bundle.Refused as e:
+            raise RpcError(REFUSED, str(e), {"reason": e.reason})
+        return {"us": us, "parse_us": parse_us, "bytes": bundle.HEAD_SIZE + bundle.parse(head)[2]}
+
+    def append(self, params):
+        """Make `times` records of taps that never were durable, each as a tap's; {"us", "most_us",
+        "read", "program", "erase": operations on flash, "bytes": of bodies, "records": now}."""
+        app = self._app
+        app.gate.need("inject")
+        journal = app.journal
+        if journal is None:
+            raise RpcError(REFUSED, "the journal does not work: " + app.journal_fault)
+        from validator.media.result import Result
+
+        cards = app.operation.cards if app.operation else None
+        seal = cards["seal"] if cards else None
+        clock = self._clock
+        us = most = size = 0
+        flash = _Counted(journal)
+        try:
+            for _ in range(_times(params)):
+                result = Result("quickpass", "accepted", masked="621234******7890")
+                result.fare = 200
+                if seal:
+                    result.evidence = seal.seal(os.urandom(_SEALED))
+                entry = app.taps._encode(result, os.urandom(8))
+                flash.counts = True
+                start = clock.ticks_us()
+                if not journal.has_room(2):  # as a tap asks: this is where a sector is erased
+                    raise RpcError(REFUSED, "the journal is full")
+                journal.append(*entry)
+                flash.counts = False
+                took = clock.diff(clock.ticks_us(), start)
+                us += took
+                most = max(most, took)
+                size += len(entry[0])
+        finally:
+            flash.put_back(journal)
+        counted = flash.counted()
+        counted.update({"us": us, "most_us": most, "bytes": size})
+        counted["records"] = journal.info()["records"]
+        return counted
+
+
+class _Counted:
+    """Flash that counts what the journal does to it while `counts`."""
+
+    def __init__(self, journal):
+        self._flash = journal._flash
+        self.size = self._flash.size
+        self.sector = self._flash.sector
+        self.counts = False
+        self._read = self._program = self._erase = 0
+        journal._flash = journal._ring._flash = self
+
+    def put_back(self, journal):
+        journal._flash = journal._ring._flash = self._flash
+
+    def counted(self):
+        return {"read": self._read, "program": self._program, "erase": self._erase}
+
+    def read(self, addr, buf):
+        self._read += self.counts
+        self._flash.read(addr, buf)
+
+    def program(self, addr, data):
+        self._program += self.counts
+        self._flash.program(addr, data)
+
+    def erase(self, addr):
+        self._erase += self.counts
+        self._flash.erase(addr)
+
 
 def run(app, params):
-    """The call bench.crypto: `what` is "hash", "signature" or "lookup"."""
+    """The call bench.crypto: `what` is "hash", "signature", "bundle", "lookup" or "append"."""
     calls = BenchCalls(app)
     if params["what"] == "lookup":
         return calls.lookup(params)
     if params["what"] == "hash":
         return calls.hash(params)
+    if params["what"] == "bundle":
+        return calls.bundle(params)
+    if params["what"] == "append":
+        return calls.append(params)
     if params["what"] == "signature":
         try:
             return calls.signature(params)
@@ -121,4 +225,4 @@ def run(app, params):
             for name in CURVES:
                 CURVES[name].release()  # a validator seldom has need of all four
             gc.collect()
-    raise RpcError(REFUSED, "what: hash, signature or lookup")
+    raise RpcError(REFUSED, "what: hash, signature, bundle, lookup or append")

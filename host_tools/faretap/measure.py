@@ -10,7 +10,7 @@ from typing import Any
 from faretap import measure_media, measure_store
 from faretap.errors import FaretapError
 from faretap.link import Refused
-from faretap.measure_crypto import crypto
+from faretap.measure_crypto import bundle, crypto
 from faretap.measure_reader import reader
 from faretap.present import moment, scan, tap
 from faretap.session import Session
@@ -191,6 +191,7 @@ def everything(
         report["own"] = measure_media.everything(session, count, say)
     say("cryptography")
     report["crypto"] = crypto(session)
+    report["bundle"] = bundle(session)
     report["taps"] = {}
     for via in ("wire", "link") if session.bench else ("link",):
         report["taps"][via] = taps(session, via, count, say)
@@ -198,7 +199,9 @@ def everything(
         report["reader"] = reader(session, min(count, 5), say)
     if store:
         session.link.set_baud(max(first, *bauds) if bauds else first)
-        report["store"] = measure_store.store(session, say)
+        report["store"] = measure_store.store(
+            session, say, lambda: float(from_validator(session, 256 * 1024)["share"])
+        )
     info = session.link.call("info")
     report["heap_free"] = info["heap_free"]
     report["damaged_frames"] = session.link.damaged + info["link"]["damaged"]

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from faretap.link import Refused
 from faretap.session import Session
 from faretap.sim.codes import reference
 
@@ -39,6 +40,22 @@ def crypto(session: Session, times: int = 5) -> dict[str, Any]:
         name: _curve(session, name, curve, make_hash, times) for name, curve, make_hash in _CURVES
     }
     return out
+
+
+def bundle(session: Session, times: int = 5) -> dict[str, Any] | None:
+    """The signed configuration in force, verified as one that comes in: {"bytes", "ms": head,
+    P-256 and the body's hash in flash, "parse_ms": its members}; None if there is none."""
+    try:
+        got = session.link.call(
+            "bench.crypto", {"what": "bundle", "times": times}, timeout=60.0, again=60.0
+        )
+    except Refused:
+        return None
+    return {
+        "bytes": got["bytes"],
+        "ms": round(got["us"] / 1000 / times, 3),
+        "parse_ms": round(got["parse_us"] / 1000 / times, 3),
+    }
 
 
 def _curve(

@@ -36,19 +36,52 @@ class _Module:
 
 
 def _make_room_for_names():
-    """MicroPython's table of names doubles when it is full: 30 KB in one piece at the last time,
-    which a heap in use does not have. On a chip the application's names are in flash; here the
-    table grows to its full size beforehand."""
-    before = gc.mem_alloc()
-    i = 0
-    while gc.mem_alloc() - before < _DOUBLED:
-        before = gc.mem_alloc()
-        for _ in range(16):
-            hasattr(sys, "%x" % i)  # whatever is asked for by name is a name from then on
-            i += 1
+    """MicroPython's table of names doubles when it is full: up to 56 KB in one piece, which a heap
+    in use does not have. On a chip the application's names are in flash; here a table that holds
+    all that come (py/qstr.h: qstr_pool_t) is there beforehand."""
+    import uctypes
+
+    hasattr(sys, "a name that no table has")  # so that the last table is on the heap
+    at = _last_table()
+    if not at:
+        return  # this MicroPython keeps them in another way: its table doubles
+    room = bytearray(48 + _NAMES * 11)
+    table = uctypes.addressof(room)
+    last = _word(at)
+    names = _word(last + 8) & (1 << 63) - 1
+    words = (
+        last,
+        names + _word(last + 24),  # names in the tables before; not sorted
+        _NAMES,
+        0,
+        table + 48 + 8 * _NAMES,  # hashes
+        table + 48 + 10 * _NAMES,  # lengths
+    )
+    for i in range(6):
+        room[8 * i : 8 * i + 8] = words[i].to_bytes(8, "little")
+    uctypes.bytearray_at(at, 8)[:] = table.to_bytes(8, "little")
 
 
-_DOUBLED = 24000  # bytes: at the last time, and no time before
+def _last_table():
+    """Where MicroPython's pointer to its newest table is, a little before sys.modules."""
+    here = id([])
+    size = gc.mem_alloc() + gc.mem_free()
+    for at in range(id(sys.modules) - 512, id(sys.modules), 8):
+        table = _word(at)
+        if table % 32 or not here - size < table < here + size:
+            continue
+        hashes = table + 48 + 8 * _word(table + 16)
+        if _word(table + 32) == hashes and _word(table + 40) == hashes + 2 * _word(table + 16):
+            return at
+
+
+def _word(at):
+    import uctypes
+
+    return int.from_bytes(uctypes.bytearray_at(at, 8), "little")
+
+
+_NAMES = 5000
 
 
 def run(settings):

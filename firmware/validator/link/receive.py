@@ -23,7 +23,7 @@ import os
 from validator.link import packed
 from validator.link.frame import encode_block
 from validator.link.peer import INTERNAL_ERROR, REFUSED, RpcError
-from validator.link.transfer import CHANNEL
+from validator.link.transfer import CHANNEL, no_memory
 
 _BLOCK = 2048  # packed.BLOCK
 _IDLE_MS = 60000  # without a piece for so long, the memory is given back
@@ -171,26 +171,30 @@ class Receiver:
     async def _deal(self):
         number = self._next // _BLOCK
         try:
-            self._packed.seek(0)
-            size = packed.unpack_into(self._packed, self._block)
+            await self._put(number)
         except packed.Damaged:
-            size = 0
-        if size:
-            skip = self._next - number * _BLOCK
-            await self._transfer.quiet()
-            try:
-                wanted = await self._ask(self._sink.write, self._next, self._block[skip:size])
-                self._want(number * _BLOCK + size if wanted is None else wanted)
-            except RpcError as e:
-                self._fault = e
-            except Exception as e:
-                self._fault = RpcError(INTERNAL_ERROR, "failed inside the validator: %r" % e)
-            if number % _COLLECT_EVERY == 0:
-                gc.collect()
+            pass  # it comes again
+        except RpcError as e:
+            self._fault = e
+        except MemoryError:
+            self._fault = no_memory()
+        except Exception as e:
+            self._fault = RpcError(INTERNAL_ERROR, "failed inside the validator: %r" % e)
+        if number % _COLLECT_EVERY == 0:
+            gc.collect()
         self._held = 0
         self._heard = self._app.clock.ticks_ms()
         self._busy = False
         self._tell()
+
+    async def _put(self, number):
+        """Unpack the block that is there, and give it to the sink."""
+        self._packed.seek(0)
+        size = packed.unpack_into(self._packed, self._block)
+        skip = self._next - number * _BLOCK
+        await self._transfer.quiet()
+        wanted = await self._ask(self._sink.write, self._next, self._block[skip:size])
+        self._want(number * _BLOCK + size if wanted is None else wanted)
 
     def _want(self, offset):
         if not 0 <= offset <= self._size:
@@ -205,6 +209,8 @@ class Receiver:
         except ValueError as e:
             reason = getattr(e, "reason", None)
             raise RpcError(REFUSED, str(e), {"kind": reason} if reason else None)
+        except MemoryError:
+            raise no_memory()
         except OSError as e:
             raise RpcError(REFUSED, "the flash fails: %r" % e)
 

@@ -27,7 +27,7 @@ under way; one that takes longer than an erase (45 ms) awaits `transfer.quiet()`
 
     source(params) -> (cursor, data) …  `params["from"]` is where to begin (0: at the start),
                                         `cursor`, 0 … 2**32 - 1, where to go on behind `data`,
-                                        which has up to 1000 bytes.
+                                        which has up to 1060 bytes.
 
 The host asks again from the last cursor that came, if a piece was lost. docs/update.md has the
 blocks and calls; host_tools/faretap/link/transfer.py is the other end.
@@ -80,13 +80,20 @@ class Transfer:
         if sink is None:
             raise RpcError(REFUSED, "this validator takes no %s" % kind)
         self._app.gate.need(getattr(sink, "right", "change"))
-        from validator.link.receive import Receiver
-
         _collect(_THRESHOLD)
-        while self._receiver:
-            await self._receiver.stop()
-        self._receiver = Receiver(self._app, self, sink() if callable(sink) else sink, params)
-        return await self._receiver.begin()
+        try:
+            from validator.link.receive import Receiver
+
+            while self._receiver:
+                await self._receiver.stop()
+                _collect(_THRESHOLD)
+            self._receiver = Receiver(self._app, self, sink() if callable(sink) else sink, params)
+            return await self._receiver.begin()
+        except MemoryError:
+            raise no_memory()
+        finally:
+            if not self._receiver:
+                _collect(-1)
 
     def dropped(self, receiver):
         """That transfer is over, and its memory free."""
@@ -120,6 +127,14 @@ class Transfer:
         from validator.link import send
 
         return await send.run(self._app, source, params)
+
+
+def no_memory():
+    """What the host is told when a piece of memory is not to be had. What was imported in part is
+    gone by now, and no transfer is under way."""
+    gc.collect()
+    text = "no piece of memory is left that is large enough: reset the validator and send it again"
+    return RpcError(REFUSED, text, {"kind": "memory"})
 
 
 def _collect(threshold):

@@ -33,6 +33,9 @@ class Load:
 
     def begin(self):
         """The offset to go on from."""
+        # Loaded while nothing has been touched: there may be no memory for it.
+        import validator.crypto.signed  # noqa: F401
+
         lists = self._lists
         if lists.active and lists.file(lists.bank) == self.file:
             return self._size  # it is in force

@@ -45,17 +45,22 @@ class Lists:
         return bank * self.sectors * self.flash.sector
 
     def mount(self):
-        """Find the newest list that was committed. Reads two headers, writes nothing."""
-        self.active = None
+        """Find the newest list that was committed. Reads two headers, writes nothing. What was in
+        force stays so if flash cannot be read, or memory for it is not to be had."""
         self.faults = 0
+        active = None
+        newest = 0
         for bank in (0, 1):
             header = self._committed(bank)
-            if header and (self.active is None or header.version > self.active.version):
-                self.active = header
-                self.bank = bank
-        if self.active:
-            self._pair = bytearray(8)
-            self._buf = bytearray(self.active.block_max)
+            if header and (active is None or header.version > active.version):
+                active = header
+                newest = bank
+        if active:
+            pair = bytearray(8)
+            self._buf = bytearray(active.block_max)
+            self._pair = pair
+            self.bank = newest
+        self.active = active
 
     def _committed(self, bank):
         data = self.read(bank, 0, FILE_AT)

@@ -30,8 +30,8 @@ def bench(
         bool,
         typer.Option(
             "--store",
-            help="Also load a deny list of 100,000, read records in bulk and update the idle "
-            "slot, at the highest --baud.",
+            help="Also add records up to 1,000 and read them in bulk, load a deny list of "
+            "100,000, and update the idle slot, at the highest --baud.",
         ),
     ] = False,
     json: Json = False,
@@ -78,6 +78,12 @@ def _tables(report: dict[str, Any]) -> list[Table]:
                 f"{name} the validator at {baud}",
                 f"{rate['share']:.0%} of the line rate" + (f", {lost} lost" if lost else ""),
             )
+    if report["bundle"]:
+        row = report["bundle"]
+        first.add_row(
+            f"signed configuration of {row['bytes']:,} bytes",
+            f"verified in {row['ms']:.2f} ms, parsed in {row['parse_ms']:.2f}",
+        )
     if "store" in report:
         _store_rows(first, report["store"])
     first.add_row("heap free after", f"{report['heap_free']:,} bytes")
@@ -97,7 +103,16 @@ def _tables(report: dict[str, Any]) -> list[Table]:
 
 def _store_rows(table: Table, figures: dict[str, Any]) -> None:
     deny, records, image = figures["list"], figures["records"], figures["update"]
-    table.add_row("record made durable, longest of 20", f"{figures['append_ms']} ms")
+    append = figures["append"]
+    table.add_row(
+        f"record of {append['bytes']} bytes made durable",
+        f"{append['ms']:.2f} ms, longest of {append['n']} {append['most_ms']:.1f}",
+    )
+    table.add_row(
+        "flash operations for it",
+        f"{append['program']:.2f} programmed, {append['read']:.2f} read, "
+        f"{append['erase']:.2f} erased",
+    )
     table.add_row("journal mounted in", f"{figures['mount_ms']} ms")
     table.add_row(
         f"deny list of {deny['entries']:,}",
@@ -106,7 +121,8 @@ def _store_rows(table: Table, figures: dict[str, Any]) -> None:
     )
     table.add_row(
         f"records out at {figures['baud']}",
-        f"{records['share']:.0%} of the line rate",
+        f"{records['share']:.0%} of the line rate, blocks of nothing {records['bare']:.0%}; "
+        f"{records['records']:,} records of {records['bytes'] // records['records']} bytes",
     )
     table.add_row(
         f"update at {figures['baud']}",

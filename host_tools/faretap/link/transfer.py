@@ -45,8 +45,10 @@ _STATE_S = 0.7  # without a word from the validator for so long, it is asked
 _SIGN_S = 10.0  # between signs of life, which keep a session open
 _PATIENCE_S = 30.0  # without progress for so long, the transfer failed
 _FINISH_S = 60.0
-_PULL_BLOCKS = 200  # in one answer; the validator's other calls come between
+_PULL_BAUD = 5400  # for each block in one answer: so that an answer takes 1 or 2 seconds
+_PULL_BLOCKS = 64  # at least
 _PULL_S = 60.0
+_PULL_AGAIN_S = 4.0
 _PULLS = 8  # times in a row without a single piece
 
 
@@ -221,34 +223,51 @@ def pull(
     come in. Raises NoAnswer if nothing arrives any more.
     """
     link = session.link
-    asked = {"from": 0, **(params or {}), "kind": kind, "blocks": _PULL_BLOCKS}
-    asked["baud"] = int(link.device.baudrate)
+    baud = int(link.device.baudrate)
+    asked = {"from": 0, **(params or {}), "kind": kind, "baud": baud}
+    asked["blocks"] = max(_PULL_BLOCKS, baud // _PULL_BAUD)
     idle = 0
     while idle < _PULLS:
-        got: list[tuple[int, bytes]] = []
-        lost = False
+        got: list[list[tuple[int, bytes]]] = []
 
-        def piece(
-            channel: int, sequence: int, data: bytes, got: list[tuple[int, bytes]] = got
+        def block(
+            channel: int, sequence: int, data: bytes, got: list[list[tuple[int, bytes]]] = got
         ) -> None:
             # What comes behind a gap is asked for again: the cursor would jump over it.
-            if channel == FROM_VALIDATOR and len(data) >= 4 and sequence == len(got) & 0xFF:
-                got.append((int.from_bytes(data[:4], "big"), data[4:]))
-                progress(got[-1][0])
+            if channel == FROM_VALIDATOR and sequence == len(got) & 0xFF:
+                pieces = split(data)
+                if pieces:
+                    got.append(pieces)
+                    progress(pieces[-1][0])
 
-        with _blocks(link, piece):
-            answer = link.call("transfer.pull", asked, timeout=_PULL_S, again=2.0)
+        with _blocks(link, block):
+            answer = link.call("transfer.pull", asked, timeout=_PULL_S, again=_PULL_AGAIN_S)
         lost = len(got) != answer["blocks"]
         idle = 0 if got or not lost else idle + 1
-        yield from got
+        for pieces in got:
+            yield from pieces
         if got:
-            asked["from"] = got[-1][0]
+            asked["from"] = got[-1][-1][0]
         if not lost and not answer["more"]:
             return
     raise NoAnswer(
         f"The validator at {link.name} sends {kind}, and nothing of it arrives.",
         "Take a lower rate, or check the cable.",
     )
+
+
+def split(data: bytes) -> list[tuple[int, bytes]]:
+    """The pieces in a block's payload (firmware/validator/link/send.py), each with the cursor
+    behind it; none if it is not laid out like that."""
+    pieces = []
+    cursor = int.from_bytes(data[:4], "big")
+    at = 4
+    while at + 3 <= len(data):
+        size = int.from_bytes(data[at : at + 2], "big")
+        cursor += data[at + 2]
+        at += 3 + size
+        pieces.append((cursor, data[at - size : at]))
+    return pieces if at == len(data) else []
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from faretap.link import transfer
 from faretap.link.client import LinkError, NoAnswer, Refused
-from faretap.link.transfer import BLOCK, pack, pull, send
+from faretap.link.transfer import BLOCK, pack, pull, send, split
 from transfer_bench import App, Peer, Sink
 from validator.link.peer import RpcError
 from validator.link.transfer import Transfer
@@ -244,23 +244,47 @@ def test_another_block_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             send(line, "thing", b"x")
 
 
+def thing(n: int) -> tuple[int, bytes]:
+    """The n-th piece and the cursor behind it, which jumps now and then."""
+    return n + 1 + n // 50 * 1000, b"piece %d " % n * (n % 61)
+
+
 def source(count: int) -> Callable[[dict[str, Any]], Iterator[tuple[int, bytes]]]:
     def pieces(params: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-        for n in range(params["from"], count):
-            yield n + 1, b"piece %d" % n
+        for cursor, piece in map(thing, range(count)):
+            if cursor > params["from"]:
+                yield cursor, piece
 
     return pieces
 
 
 @pytest.mark.parametrize("way", WAYS[:3] + WAYS[4:])
-@pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 1000])
+@pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 3000])
 def test_a_source_is_read_to_its_end(way: str, count: int) -> None:
     turn = iter(range(1 << 30))
     with Line(lambda direction: way if next(turn) % 37 == 5 else "whole") as line:
         line.transfer.sources["things"] = source(count)
-        got = list(pull(line, "things"))
-        assert got == [(n + 1, b"piece %d" % n) for n in range(count)]
-        assert list(pull(line, "things", {"from": max(count - 1, 0)}))[-1:] == got[-1:]
+        told: list[int] = []
+        got = list(pull(line, "things", progress=told.append))
+        assert got == list(map(thing, range(count)))
+        assert told[-1:] == [cursor for cursor, _ in got[-1:]]
+        if count:
+            last = thing(count - 1)
+            assert list(pull(line, "things", {"from": last[0] - 1})) == [last]
+
+
+@given(data=st.binary(max_size=60))
+def test_whatever_comes_as_a_block_of_pieces(data: bytes) -> None:
+    """Laid out as it must be, or not taken at all."""
+    again = b""
+    before = None
+    for cursor, piece in split(data):
+        if before is None:
+            again += int.to_bytes((cursor - data[6]) & 0xFFFFFFFF, 4, "big")
+            before = cursor - data[6]
+        again += len(piece).to_bytes(2, "big") + bytes([cursor - before]) + piece
+        before = cursor
+    assert again in (b"", data)
 
 
 def test_a_source_of_which_nothing_arrives() -> None:
