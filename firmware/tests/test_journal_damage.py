@@ -212,3 +212,24 @@ def test_later_format_is_left_alone():
     header[4] = fmt.VERSION + 1
     flash.data[:16] = bytes(header) + struct.pack("<I", crc32(header))
     raises(JournalError, Journal(flash).mount)
+
+
+def test_a_sector_of_an_earlier_format_is_erased_again():
+    """Else an earlier firmware would take what is in it for its own, after a roll-back."""
+    from binascii import crc32
+
+    flash = FlashSim(4)
+    journal = mounted(flash)
+    fill(journal, 1)
+    while journal.prepare():
+        pass
+    header = bytearray(flash.data[4096 : 4096 + 12])
+    assert header[4] == fmt.VERSION
+    header[4] = fmt.VERSION - 1
+    flash.data[4096 : 4096 + 16] = bytes(header) + struct.pack("<I", crc32(header))
+    journal = mounted(flash)
+    assert seqs(journal) == [1]
+    before = flash.erases[1]
+    while journal.prepare():
+        pass
+    assert flash.erases[1] == before + 1 and flash.data[4096 + 4] == fmt.VERSION

@@ -190,6 +190,15 @@ def test_balance():
     assert outcome(Validator().tap(card)) == ("declined", "insufficient_balance")
 
 
+def test_a_balance_that_no_purse_holds():
+    v = Validator()
+    assert outcome(v.tap(Card(balance=0xFFFFFF))) == ("accepted", "")
+    assert torn.unpack(v.records()[0]["evidence"]).before == 0xFFFFFF
+    card = Card(balance=0x1000000)
+    assert outcome(Validator().tap(card)) == ("declined", "malformed")
+    assert "debit" not in card.counts
+
+
 def test_what_cards_say_to_initialize():
     for word, reason in (
         ("6985", "card_refused"),
