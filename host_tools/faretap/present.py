@@ -14,6 +14,7 @@ from faretap.sim import cards
 from faretap.sim.cards import Card
 
 CARD_LOST = -32001
+_LOOK_S = 0.05  # between looks whether the reader is free
 _LINK_CODE = 600  # bytes: what the validator's scanner takes, and in hex what a call to it holds
 
 
@@ -71,6 +72,7 @@ def await_free_reader(session: Session, timeout: float) -> None:
             raise PresentError(
                 "The validator still sees the card before.", "Take every card off the reader."
             )
+        time.sleep(_LOOK_S)
     if info["mode"] == "safe":
         raise PresentError(f"The validator is in safe mode: {info['why']}.", "Flash it again.")
 

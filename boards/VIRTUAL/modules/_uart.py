@@ -6,11 +6,15 @@
 
 import errno
 import io
+import select
+import sys
 
 import vboard
 from utime import sleep_us, ticks_diff, ticks_ms
 
 _FIFO = 128
+_PAUSE_US = 100
+_SPINS = 50  # times of asking in vain before the pauses get longer
 _POLL = 3  # MP_STREAM_POLL
 _POLL_RD = 1
 _POLL_WR = 4
@@ -88,6 +92,9 @@ class UART(io.IOBase):
         if self._rx is None and self._id:
             read, write = vboard.parameters["uarts"][self._id]
             self._rx, self._tx = open(read, "rb"), open(write, "wb")
+            self._poller = select.poll()
+            self._poller.register(self._rx, select.POLLIN)
+            self._poller.register(sys.stdin, select.POLLIN)
         self._installed = True
         # The board answers when all that was written is on the line, and has discarded what
         # was received so far, as every init does.
@@ -95,6 +102,7 @@ class UART(io.IOBase):
         if self._id:
             self._buf = bytearray(self._rxbuf)
             self._view = memoryview(self._buf)
+        self._empty = 0
         self._head = self._tail = 0
 
     def deinit(self):
@@ -121,6 +129,15 @@ class UART(io.IOBase):
 
     def any(self):
         self._fill()
+        if self._tail != self._head:
+            self._empty = 0
+        elif self._empty < _SPINS:
+            # Firmware that asks again and again leaves the machine to what plays the hardware.
+            self._empty += 1
+            sleep_us(_PAUSE_US)
+        else:
+            for _ in self._poller.ipoll(1):  # until something comes, here or on the console
+                break
         return self._tail - self._head
 
     def _wait(self, count, ms):
@@ -166,8 +183,6 @@ class UART(io.IOBase):
 
     def write(self, buf):
         if self._id == 0:
-            import sys
-
             return sys.stdout.buffer.write(buf)
         if not self._installed:
             raise OSError(errno.EINVAL)

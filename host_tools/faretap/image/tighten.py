@@ -11,7 +11,12 @@ Lines keep their numbers, for tracebacks.
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from faretap.image.cache import cache_dir, write_whole
 
 _OPERATORS = (
     ast.Add,
@@ -32,8 +37,27 @@ def tighten(sources: Mapping[str, bytes]) -> dict[str, bytes]:
     """All of `sources` (path -> Python text), each with its own private constants folded.
 
     A name that another module asks for stays as it is. Files that do not parse are left to the
-    compiler, which says what is wrong with them.
+    compiler, which says what is wrong with them. The result is kept by the hash of its sources.
     """
+    try:
+        plain = {path: text.decode() for path, text in sources.items()}
+    except UnicodeDecodeError:
+        return _tighten(sources)
+    given = json.dumps(plain).encode()
+    key = hashlib.sha256(Path(__file__).read_bytes() + given).hexdigest()
+    kept = cache_dir() / "tight" / f"{key}.json"
+    try:
+        found = json.loads(kept.read_bytes())
+        if list(found) == list(sources):
+            return {path: text.encode() for path, text in found.items()}
+    except (OSError, ValueError):
+        pass
+    made = _tighten(sources)
+    write_whole(kept, json.dumps({path: text.decode() for path, text in made.items()}).encode())
+    return made
+
+
+def _tighten(sources: Mapping[str, bytes]) -> dict[str, bytes]:
     trees: dict[str, ast.Module] = {}
     for path, text in sources.items():
         try:

@@ -22,10 +22,14 @@ from faretap.virtual import VirtualProcess, spawn
 COMMAND = str(Path(sys.executable).with_name("faretap"))
 
 # Each command is a process of its own, but not each imports everything anew: it is forked off one
-# that has.
+# that has. What is there then is no garbage of theirs to look for.
 NURSERY = """
-import json, os, signal, sys
+import gc, json, os, signal, sys
+import faretap.config.samples, faretap.flash.flasher, faretap.image.whole, faretap.virtual.process
+import rich.traceback, typer.rich_utils
 from faretap.cli import main
+gc.collect()
+gc.freeze()
 for line in sys.stdin:
     job = json.loads(line)
     pid = os.fork()

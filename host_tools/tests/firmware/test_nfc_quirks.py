@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def rows() -> dict[str, list[str]]:
     return found
 
 
+@cache
 def defined() -> dict[str, list[Path]]:
     """Name of each test function in the tree -> the files that have it."""
     found: dict[str, list[Path]] = {}

@@ -74,3 +74,21 @@ def test_the_application_still_compiles_to_the_same_behaviour(tmp_path: Path) ->
             timeout=100,
         )
         assert " passed, 0 failed" in done.stdout, done.stdout + done.stderr
+
+
+def test_what_was_made_before_is_taken_again_and_only_for_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FARETAP_CACHE", str(tmp_path))
+    source = {"a.py": b"_N = 3\n\n\ndef f():\n    return _N\n", "b.py": b"import a\n"}
+    made = tighten(source)
+    assert b"const(3)" in made["a.py"]
+    (kept,) = (tmp_path / "tight").iterdir()
+    kept.write_text(kept.read_text().replace("const(3)", "const(3) "))
+    assert tighten(source)["a.py"] == made["a.py"].replace(b"const(3)", b"const(3) ")
+    assert b"const(4)" in tighten({**source, "a.py": b"_N = 4\n"})["a.py"]
+    kept.write_text("{}")
+    assert tighten(source) == made
+    kept.write_text("half of i")
+    assert tighten(source) == made
+    assert b"# \xff\n" in tighten({"a.py": b"# \xff\n_N = 3\n"})["a.py"]  # no UTF-8

@@ -1,14 +1,16 @@
 """Textbook SM3, SM2 and ECDSA with affine points, for results that the firmware did not make.
 
 Slow and plain on purpose: formulas as in GM/T 0003, GM/T 0004 and SEC 1, Python's own modular
-inverse, no tables. The simulated codes are signed with it, and the tests of the firmware's
-cryptography take their expected results from it. tests/crypto/test_reference.py checks it against
-the published example and the `cryptography` package, tests/codes/test_make_crypto.py against more.
+inverse, no tables but a point's doublings. The simulated codes are signed with it, and the tests
+of the firmware's cryptography take their expected results from it. tests/crypto/test_reference.py
+checks it against the published example and the `cryptography` package,
+tests/codes/test_make_crypto.py against more.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 Point = tuple[int, int] | None
 
@@ -41,11 +43,10 @@ class Curve:
 
     def times(self, k: int, point: Point) -> Point:
         total: Point = None
-        while k:
-            if k & 1:
-                total = self.add(total, point)
-            point = self.add(point, point)
-            k >>= 1
+        bits = max(k.bit_length(), self.n.bit_length())
+        for at, doubled in enumerate(_doublings(self, point, bits)):
+            if k >> at & 1:
+                total = self.add(total, doubled)
         return total
 
     def public(self, d: int) -> tuple[int, int]:
@@ -66,6 +67,16 @@ class Curve:
         if y * y % self.p != square:
             return None
         return x, y if y & 1 == data[0] & 1 else self.p - y
+
+
+@lru_cache(maxsize=64)
+def _doublings(curve: Curve, point: Point, count: int) -> tuple[Point, ...]:
+    """1, 2, 4, 8 … times the point, `count` of them."""
+    found: list[Point] = []
+    for _ in range(count):
+        found.append(point)
+        point = curve.add(point, point)
+    return tuple(found)
 
 
 def _hex(text: str) -> int:
