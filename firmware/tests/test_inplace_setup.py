@@ -123,7 +123,7 @@ class Words:
 
 
 def last_table(words):
-    return inplace_names._last_table(words, 4, 0x20000, 0x30000)
+    return inplace_names.last_table(words, 4, 0x20000, 0x30000)
 
 
 def test_the_table_of_names_proves_itself():

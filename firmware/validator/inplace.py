@@ -51,6 +51,8 @@ class Code:
         self._table = 0
         self._last = 0
         self.kept = None
+        self.tables = (b"", 0)  # inplace_kept.Kept.take
+        self.pieces = None
         self.names = 0
         self.functions = 0
         self.bytes = 0
@@ -66,16 +68,18 @@ class Code:
             entry = self._files.find(path + ".mpy")
         except OSError:
             entry = self._files.find(path + "/__init__.mpy")
+        words = self._words
+        word = self._word
+        # The second word of a function object is the address of its module.
+        context = id(self.modules[name])
+        if self.tables[0]:
+            self._numbers(context + 2 * word)
         table = entry[3]
         if not table:
             return 0
         self._table = table
         self._last = 0
         before = self.functions
-        words = self._words
-        word = self._word
-        # The second word of a function object is the address of its module.
-        context = id(self.modules[name])
         at = self._start + word
         while True:
             at = self._find(at, self._end, 4 * word, context & 0xFFFFFFFF)
@@ -87,6 +91,19 @@ class Code:
                     self._inner(words[at + word], k)
             at += 4 * word
 
+    def file(self, path):
+        """A file of the package that is no module, as it stands in flash; None if there is none.
+        It looks like a bytearray, but cannot be written."""
+        import uctypes
+
+        try:
+            entry = self._files.find("/validator/" + path)
+        except OSError:
+            return None
+        if not entry[1]:
+            return None  # a folder
+        return uctypes.bytearray_at(self._base + entry[1], entry[2])
+
     def info(self):
         """How many functions, their bytes and names are in flash and not on the heap."""
         return {"functions": self.functions, "bytes": self.bytes, "names": self.names}
@@ -94,6 +111,32 @@ class Code:
     def leave(self, *names):
         """These modules stay on the heap: their functions are running, or they have none."""
         self._done.update(names)
+
+    def _numbers(self, at):
+        """The address at `at` is of the table of the names' numbers of the module that was found
+        last, the next word that of its objects: have the former in flash, if it is the same."""
+        words = self._words
+        word = self._word
+        table = words[at]
+        place, size, objects = struct.unpack_from("<IHH", self.tables[0], 8 * self._files.index)
+        place += self.tables[1]
+        size *= 2
+        if not self._start <= table < self._end - size or not self._same(table, place, size):
+            return
+        if objects:
+            # They stand in one piece of memory, of which the collector knows the beginning only.
+            import uctypes
+
+            room = bytearray(word * objects)
+            new = uctypes.addressof(room)
+            old = words[at + word]
+            if old != table + (size + word - 1) // word * word:
+                return
+            for i in range(0, word * objects, word):
+                words[new + i] = words[old + i]
+            words[at + word] = new
+        words[at] = place
+        self.bytes += size
 
     def _take(self, at, k):
         """Change the address of code that is at `at`, if it is function `k` (0: any) of the
@@ -148,7 +191,16 @@ class Code:
     def unfinished(self):
         """Modules whose import has begun and whose functions are still on the heap."""
         done = self._done
-        return [name for name in self.modules if name.startswith("validator") and name not in done]
+        found = []
+        count = 0
+        for name in self.modules:
+            if name in done:
+                count += 1
+            elif name.startswith("validator"):
+                found.append(name)
+        if count < len(done):  # what was let go of may come again, in another place
+            self._done = {name for name in done if name in self.modules}
+        return found
 
     def finished(self, before):
         """Take what was imported since `before`, a list as `unfinished` returns it: these are

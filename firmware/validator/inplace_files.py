@@ -57,6 +57,7 @@ class Files:
         self._at = at
         self._count = count
         self._entry = bytearray(_ENTRY)
+        self.index = 0  # of what `find` found last
 
     def read(self, at, buf):
         at += self._at
@@ -72,6 +73,7 @@ class Files:
             self.read(_ENTRY * middle, self._entry)
             entry = struct.unpack("<IIII", self._entry)
             if entry[0] == wanted:
+                self.index = middle
                 return entry
             if entry[0] < wanted:
                 low = middle + 1

@@ -17,15 +17,15 @@ _SEARCHED = 64  # words before sys.modules among which MicroPython's pointer to 
 _LATER = 24  # half of the room in the table that MicroPython makes for the next name
 
 
-def install(words, word, area, base, names, start, end):
+def install(words, word, area, base, names, pointer):
     """Returns how many names are in flash now; 0 if this MicroPython is not as expected.
 
-    `words`, `word`, `area`, `base`, `start`, `end` as `inplace.Code` has them. `names` is (count,
-    and where in the area these are: places, hashes, lengths, an empty text).
+    `words`, `word`, `area`, `base` as `inplace.Code` has them; `pointer` as `last_table` returns
+    it. `names` is (count, and where in the area these are: places, hashes, lengths, an empty
+    text).
     """
     count, places, hashes, lengths, empty = names
-    pointer = _last_table(words, word, start, end)
-    if not pointer or not count:
+    if not count:
         return 0
     import uctypes
 
@@ -67,7 +67,7 @@ def _interned(text):
     return id(text) & 7 == 2
 
 
-def _last_table(words, word, start, end):
+def last_table(words, word, start, end):
     """Where MicroPython's pointer to its newest table of names is; 0 if that is not certain.
 
     It is a little before sys.modules (py/mpstate.h). A table proves itself by its two inner

@@ -44,8 +44,9 @@ def start(boot):
     files = Files(slot.readblocks, packed["at"], packed["files"])
     base = 0
     area = None
+    at = packed["at"]
     if packed["map"]:
-        base = _map(mem32, slot.info()[2] + packed["at"], packed["size"])
+        base = _map(mem32, slot.info()[2] + at, slot.info()[3] - at)
     if base:
         import uctypes
 
@@ -60,16 +61,13 @@ def start(boot):
     sys.modules["validator"].__path__ = _ROM + "/validator"  # type: ignore
     if area is None:
         return None
-    return _use(packed, files, mem32, 4, area, base, _HEAP)
+    return _use(packed, files, mem32, 4, area, base, _HEAP, slot)
 
 
-def _use(packed, files, words, word, area, base, heap):
+def _use(packed, files, words, word, area, base, heap, slot):
     """Names first, so that what is imported next needs no memory for them."""
-    from validator import inplace_names
-
     start, end = heap
-    names = inplace_names.install(words, word, area, base, packed["names"], start, end)
-    forget("validator.inplace_names")
+    names, tables, pieces = _names(packed, words, word, area, base, start, end, slot)
     try:
         from validator import inplace, inplace_scan
     except ValueError:
@@ -78,6 +76,8 @@ def _use(packed, files, words, word, area, base, heap):
     inplace.Code.load = inplace_scan.load  # type: ignore
     code = inplace.Code(words, word, find, same, files, area, base, start, end)
     code.names = names
+    code.tables = tables
+    code.pieces = pieces
     code.leave("validator", "validator.app", "validator.inplace_setup")
     code.kept = []
     # The module is its own proof: its functions are known, and must be found where they should be.
@@ -85,9 +85,38 @@ def _use(packed, files, words, word, area, base, heap):
         return None
     code.adopt("validator.inplace_files")
     code.adopt("validator.inplace_scan")
+    sys.modules["validator"].in_place = code  # type: ignore
     code.original = builtins.__import__  # type: ignore
     builtins.__import__ = code.load  # type: ignore
     return code
+
+
+def _names(packed, words, word, area, base, start, end, slot):
+    """(how many names are in flash, tables of modules, what has to stay for them)."""
+    from validator import inplace_names
+
+    kept = None
+    pieces = b""
+    names, tables = 0, (b"", 0)
+    pointer = inplace_names.last_table(words, word, start, end)
+    if pointer:
+        from validator.inplace_kept import Kept
+
+        kept = Kept(slot, packed["at"], packed, area, base, words, word, pointer, start, end)
+        names, tables = kept.take()
+        if not tables[0]:
+            names = inplace_names.install(words, word, area, base, packed["names"], pointer)
+            try:
+                if names and kept.make(names):
+                    _map_again(words, base, slot.info()[3] - packed["at"])
+                    slot.readblocks(0, bytearray(4), 0)
+                    tables = kept.take()[1]
+            except OSError:
+                pass  # then all of it is on the heap, as far as it fits
+        pieces = kept.pieces
+        forget("validator.inplace_kept")
+    forget("validator.inplace_names")
+    return names, tables, pieces
 
 
 def forget(name):
@@ -122,6 +151,16 @@ def _map(words, at, size):
                     words[table + 4 * (page + i)] = first + i
             return _DATA + (page << _PAGE_BITS) + (at & (1 << _PAGE_BITS) - 1)
     return 0
+
+
+def _map_again(words, base, size):
+    # What was read before it was written must not come from a cache now.
+    if _DATA <= base < _DATA + (_PAGES << _PAGE_BITS):
+        for page in range(base - _DATA >> _PAGE_BITS, (base + size - 1 - _DATA >> _PAGE_BITS) + 1):
+            for table in _TABLES:
+                value = _entry(words, table + 4 * page)
+                words[table + 4 * page] = _UNUSED
+                words[table + 4 * page] = value
 
 
 def _entry(words, at):

@@ -7,18 +7,20 @@
 Shapes: integers for scalars and coordinates; keys SEC 1, compressed (1 + size bytes, first byte
 02 or 03), uncompressed (1 + 2 * size, 04) or bare (2 * size).
 A curve makes its working memory (5 KB with words of 32 bits) and the table of G (2 KB) when it is
-first used; `release` gives them back.
+first used; `release` gives them back. Where the image's code runs from flash, what is constant in
+them is read there (faretap/kernel/constants.py), and all curves have one working memory.
 """
 
-from validator.crypto import field, recode, textbook
+import struct
+
+import validator
+from validator.crypto import field, recode
 from validator.crypto.program import (
-    ADD,
     C1,
     C2,
     END,
     G_TABLE,
     JACOBIAN,
-    MOVE,
     MUL,
     ONE,
     POINTS,
@@ -32,29 +34,26 @@ from validator.crypto.program import (
     T2,
     T3,
     T4,
-    UNIT,
     X1,
     Y1,
     Z1,
     A,
     B,
     bits,
-    call,
     line,
-    make_affine,
-    odd_multiples,
-    power,
-    subroutines,
 )
 from validator.crypto.recode import AFFINE, STRIDE
 
+_DIGITS = 2 * 4 * STRIDE  # at least 4 * STRIDE + LONGEST
 _PARTS = 4  # a table holds the multiples of P, 2^q P, 2^2q P, 2^3q P, q a quarter of the bits
 _TABLE = _PARTS * AFFINE * POINTS  # elements
-_SPARE = Q_TABLE + JACOBIAN * POINTS
-_KEPT = _SPARE + 16
 _PROGRAM = 3200  # bytes: a new key's table and the longest chain of two scalars
+_SCALARS = T4 + 9  # elements that a division of scalars uses
+_CONSTANTS = "<13H"  # at the end of a curve's constants: where its programs and numbers begin
+_SIZE = 26
 
 _work = []  # digits and program: one for all curves
+_shared = []  # working memory of all whose constants are in flash, and the curve that has it
 
 
 class KeyInvalid(ValueError):
@@ -100,16 +99,20 @@ class Curve:
         self.a = a % p
         self.b = b
         self.g = (gx, gy)
-        self.parameters = b"".join([k.to_bytes(size, "big") for k in (self.a, b, gx, gy)])
         self.machine = machine or field.Field
-        self._field = None
-        self._scalars = None
         self._quarter = (bits(n) + 3) // 4
+        self.release()
 
     def release(self):
-        """Give the working memory back; the next use makes it again."""
-        self._field = self._scalars = None
+        """Give back what is this curve's alone; the next use makes it again."""
+        self._field = self._scalars = self._elements = None
         self._code = b""
+
+    @property
+    def parameters(self):
+        """a, b and the generator, as SM2 hashes them."""
+        numbers = self.a, self.b, self.g[0], self.g[1]
+        return b"".join([k.to_bytes(self.size, "big") for k in numbers])
 
     # Keys
 
@@ -153,63 +156,65 @@ class Curve:
     # The field and its tables
 
     def _ready(self):
-        if self._field is None:
-            self._write_code()
+        f = self._field
+        if f is None:
             if not _work:
-                _work.extend((bytearray(2 * _PARTS * STRIDE), bytearray(_PROGRAM)))
-            f = self.machine(self.p, SIZE)
-            f.put(ONE, 1)
-            f.put(A, self.a)
-            f.put(B, self.b)
-            f.run(line((MUL, ONE, ONE, RR), (MUL, A, A, RR), (MUL, B, B, RR), (END,)))
-            self._field = f
-            try:
-                f.load(G_TABLE, self.table_of(self.g[0], self.g[1]))
-            except MemoryError:
-                self._field = None  # without the table it would say no to everybody
-                raise
+                _work.extend((bytearray(_DIGITS), bytearray(_PROGRAM)))
+            f = self._take() or self._make()
+        if self._elements is not None and _shared[1] is not self:
+            f.load(0, self._elements)
+            _shared[1] = self
+        return f
+
+    def _take(self):
+        """The constants that are in flash, and the memory for all curves; None without them."""
+        code = getattr(validator, "in_place", None)
+        data = code and code.file("crypto/" + self.name + ".bin")
+        if not data:
+            return None
+        if not _shared:
+            _shared.extend((self.machine(self.p, SIZE), None))
+        head = struct.unpack_from(_CONSTANTS, data, len(data) - _SIZE)
+        self._places(head)
+        self._code = self._scalars_code = data
+        self._division, at, end = head[10:]
+        self._elements = memoryview(data)[at:end]
+        self._divisor = memoryview(data)[end : len(data) - _SIZE]
+        self._field = _shared[0]
         return self._field
 
-    def _write_code(self):
-        """The fixed programs, one behind the other: the subroutines, with a new key's table behind
-        them, then what `_check` and the other offsets name."""
-        code, self._double, self._affine, self._jacobian = subroutines(self.a != 0)
-        self._start = len(code)
-        enter = line((MUL, X1, X1, RR), (MUL, Y1, Y1, RR), (MOVE, Z1, ONE))
-        multiples = odd_multiples(Q_TABLE, self._double, self._jacobian)
-        code += enter + multiples
-        self._chain = len(code)
+    def _places(self, places):
+        self._double, self._affine, self._jacobian, self._start, self._chain = places[:5]
+        self._check, self._root, self._enter, self._next, self._table = places[5:10]
 
-        right_side = line((SQR, T1, T0, 1), (ADD, T1, T1, A), (MUL, T2, T1, T0), (ADD, T2, T2, B))
-        self._check = len(code)
-        code += line((MUL, T0, T0, RR), (MUL, T3, T3, RR)) + right_side
-        code += line((SQR, T3, T3, 1), (SUB, T3, T3, T2), (END,))
+    def _make(self):
+        from validator.crypto import formulas
 
-        self._root = len(code)
-        code += line((MUL, T0, T0, RR)) + right_side
-        code += power(T3, T2, (self.p + 1) // 4, Q_TABLE)
-        code += line((SQR, T4, T3, 1), (SUB, T4, T4, T2), (MUL, T3, T3, UNIT), (END,))
-
-        # Tables: the point is kept aside, its multiples made; it is doubled for the next part.
-        self._table = len(code)
-        code += enter + line((MOVE, _KEPT, X1), (MOVE, _KEPT + 1, Y1), (MOVE, _KEPT + 2, Z1))
-        table = multiples + make_affine(Q_TABLE, _SPARE, self.p) + line((END,))
-        code += table
-        self._next_table = len(code)
-        code += line((MOVE, X1, _KEPT), (MOVE, Y1, _KEPT + 1), (MOVE, Z1, _KEPT + 2))
-        code += line(call(self._double, self._quarter))
-        code += line((MOVE, _KEPT, X1), (MOVE, _KEPT + 1, Y1), (MOVE, _KEPT + 2, Z1)) + table
-        self._code = code
+        self._code, places = formulas.curve(self.a != 0, self.p, self._quarter)
+        self._places(places)
+        f = self.machine(self.p, SIZE)
+        f.put(ONE, 1)
+        f.put(A, self.a)
+        f.put(B, self.b)
+        f.run(line((MUL, ONE, ONE, RR), (MUL, A, A, RR), (MUL, B, B, RR), (END,)))
+        self._field = f
+        try:
+            f.load(G_TABLE, self.table_of(self.g[0], self.g[1]))
+        except MemoryError:
+            self._field = None  # without the table it would say no to everybody
+            raise
+        return f
 
     def table_of(self, x, y):
         """The table of a point that comes again, as the kernel's `save` gives it."""
-        f = self._field or self._ready()
+        f = self._ready()
         f.put(X1, x)
         f.put(Y1, y)
+        f.run(self._code, self._enter)
         f.run(self._code, self._table)
         table = f.save(Q_TABLE, AFFINE * POINTS)
         for _ in range(1, _PARTS):
-            f.run(self._code, self._next_table)
+            f.run(self._code, self._next)
             table += f.save(Q_TABLE, AFFINE * POINTS)
         return table
 
@@ -246,6 +251,8 @@ class Curve:
         f.put(C2, other if other < self.p else x)
         program[end : end + len(_COMPARE)] = _COMPARE
         if f.run(program, start):
+            from validator.crypto import textbook
+
             q = (key.x, key.y)
             point = textbook.sum_of_two(u1, self.g, u2, q, self.a, self.p)
             return point is not None and point[0] % self.n == x
@@ -264,21 +271,27 @@ class Curve:
 
     def quotients(self, e, r, s):
         """(e / s, r / s) modulo n, for 0 <= e, r < n and 0 < s < n."""
-        f = self._scalars
-        if f is None:
-            f = self._scalars = self.machine(self.n, T4 + 9)
-            self._scalars_code = (
-                line((MUL, T2, T2, RR))
-                + power(T2, T2, self.n - 2, T4)
-                + line((MUL, T0, T0, T2), (MUL, T1, T1, T2))
-                + line((END,))
-            )
+        f = self._ready()
+        elements = self._elements
+        if elements is not None:
+            f.load(0, self._divisor)
+        else:
+            f = self._scalars
+            if f is None:
+                from validator.crypto import formulas
+
+                self._scalars_code = formulas.division(self.n)
+                self._division = 0
+                f = self._scalars = self.machine(self.n, _SCALARS)
         f.put(T0, e)
         f.put(T1, r)
         f.put(T2, s)
         # e * (1/s in the kernel's form) is plain again, so neither needs converting.
-        f.run(self._scalars_code)
-        return f.peek(T0), f.peek(T1)
+        f.run(self._scalars_code, self._division)
+        quotients = f.peek(T0), f.peek(T1)
+        if elements is not None:
+            f.load(0, elements[: len(elements) // Q_TABLE * _SCALARS])
+        return quotients
 
 
 # C1 and C2 hold the two integers that x may be; each becomes 0 if X = x Z^2.

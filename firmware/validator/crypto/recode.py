@@ -15,7 +15,8 @@ except ImportError:
 from validator.crypto.program import JACOBIAN
 
 AFFINE = 2
-STRIDE = 260  # digits of one stream
+STRIDE = 72  # digits of one stream: a quarter of a scalar
+LONGEST = 260  # digits of the last of five streams: a whole scalar
 STREAM = 4  # bytes that describe one stream: its table's first element, elements a point, call
 
 
@@ -23,8 +24,8 @@ STREAM = 4  # bytes that describe one stream: its table's first element, element
 def digits(scalar, first: int, bits: int, out, at: int) -> int:
     """Width-5 NAF of the `bits` bits of little-endian `scalar` from bit `first` on.
 
-    Digits -15 … 15, odd or 0, as bytes modulo 256 from `out[at]` on, STRIDE of them (least
-    significant first), where all are 0 before. `scalar` needs two bytes behind its last.
+    Digits -15 … 15, odd or 0, as bytes modulo 256 from `out[at]` on, up to four more than `bits`
+    (least significant first), where all are 0 before. `scalar` needs two bytes behind its last.
     Returns how many digits matter: one more than the position of the highest that is not 0.
     """
     s = ptr8(scalar)
@@ -57,9 +58,9 @@ def chain(out, at: int, streams, count: int, naf, length: int, double: int) -> i
     """Write the program of a multi-scalar multiplication into `out` from byte `at` on.
 
     `streams` holds STREAM bytes for each of `count` streams of digits, `naf` their digits, which
-    are 0 afterwards, `length` how many positions there are, `double` the offset of the doubling
-    subroutine. Returns the offset behind what was written, or `at` if every digit is 0. No END is
-    written.
+    are 0 afterwards, STRIDE for each; the last of five may be longer. `length` is how many
+    positions there are, `double` the offset of the doubling subroutine. Returns the offset behind
+    what was written, or `at` if every digit is 0. No END is written.
     """
     o = ptr8(out)
     s = ptr8(streams)
@@ -72,10 +73,12 @@ def chain(out, at: int, streams, count: int, naf, length: int, double: int) -> i
         if started:
             doublings += 1
         j = 0
+        if i >= 72:
+            j = 4
         while j < count:
-            digit = int(d[j * 260 + i])
+            digit = int(d[j * 72 + i])
             if digit:
-                d[j * 260 + i] = 0
+                d[j * 72 + i] = 0
                 minus = 0
                 if digit > 127:
                     minus = 1

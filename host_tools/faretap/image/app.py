@@ -22,6 +22,7 @@ from faretap.image import filesystem, inplace, sources
 from faretap.image.compiler import compile_all
 from faretap.image.errors import ImageError
 from faretap.image.tighten import tighten
+from faretap.kernel import constants
 from validator.version import VERSION
 
 FORMAT = 1
@@ -74,6 +75,8 @@ def build_app(
     files = {name.removesuffix(".py") + ".mpy": code for name, code in compiled.items()}
     if crypto:
         files["validator/crypto/field_kernel.mpy"] = kernel.build(board.arch)
+        if packed and board.chip in MAPPED:
+            files |= constants.files()
     files["devices.json"] = board.devices_json
     slot = board.partitions["app_a"].size if size is None else size
     if packed:
@@ -86,7 +89,7 @@ def build_app(
 
 def _in_two_parts(board: Board, files: dict[str, bytes], version: str, slot: int) -> AppImage:
     """A small littlefs, and the modules packed behind it."""
-    modules = {path: data for path, data in files.items() if path.endswith(".mpy")}
+    modules = {path: data for path, data in files.items() if path.startswith("validator/")}
     packed = inplace.pack(modules, board.chip in MAPPED)
     first = {p: data for p, data in files.items() if p not in modules or p in _FIRST}
     at = 16 * filesystem.SLOT_BLOCK
@@ -101,6 +104,12 @@ def _in_two_parts(board: Board, files: dict[str, bytes], version: str, slot: int
         except ImageError:
             del first["manifest.json"]
             at += 8 * filesystem.SLOT_BLOCK
+    sector = filesystem.SECTOR_BLOCK
+    room = slot - (at + len(packed.data) + sector - 1) // sector * sector
+    if room < packed.room and files.keys() & constants.files().keys():
+        # The tables that the first start makes save more memory than these constants do.
+        rest = {path: data for path, data in files.items() if path not in constants.files()}
+        return _in_two_parts(board, rest, version, slot)
     if at + len(packed.data) > slot:
         raise ImageError(
             f"The {_what(board)} does not fit: {len(files)} files with "

@@ -9,7 +9,7 @@ together with what the device needs to use it where it is (firmware/validator/in
                 place, size (u32, u16; size 0: leave it alone), inner functions (u8), u8 unused
     names       in sorted order: where the text is (u32), its hash (u16), its length (u8)
     texts       of names that are in no file, each between zeros
-    content     of the files; names in them end with a zero, too
+    content     of the files; names in modules end with a zero, too
 
 All numbers are little-endian, places count from the beginning of the packed part. What only a chip
 with a map uses is left out for others.
@@ -31,28 +31,35 @@ from faretap.image.errors import ImageError
 
 ROOT = "/rom"  # where the device mounts it
 # Modules that an image does without where its flash is not mapped, or nothing is packed.
-WITHOUT_MAP = frozenset(f"validator/inplace{name}.py" for name in ("", "_names", "_scan"))
+WITHOUT_MAP = frozenset(f"validator/inplace{name}.py" for name in ("", "_kept", "_names", "_scan"))
 WITHOUT_PACKED = WITHOUT_MAP | {"validator/inplace_files.py"}
 _ENTRY = struct.Struct("<IIII")
 _FUNCTION = struct.Struct("<IHBB")
 _LONGEST_NAME = 255
+_KEPT = 4096  # heads, and the names that MicroPython has before the application's, some 3 KB
 
 
 @dataclass(frozen=True)
 class Packed:
-    """`data` is the packed part, `description` what packed.json says of it, but for its place."""
+    """`data` is the packed part, `description` what packed.json says of it, but for its place.
+
+    `room` is how many bytes behind it the first start needs for tables (0: none), from the next
+    sector on: firmware/validator/inplace_kept.py.
+    """
 
     data: bytes
     description: dict[str, Any]
+    room: int
 
 
 def pack(files: Mapping[str, bytes], mapped: bool) -> Packed:
     """Pack `files` ("validator/x.mpy" -> content). The same files give the same bytes.
 
-    Raises ImageError for something else than .mpy files, and for paths that the device could not
-    tell apart.
+    Other files than modules are for `inplace.Code.file`. Raises ImageError for .mpy files that are
+    none, and for paths that the device could not tell apart.
     """
-    modules = {path: mpy.read(files[path]) for path in sorted(files)}
+    modules = {path: mpy.read(files[path]) for path in sorted(files) if path.endswith(".mpy")}
+    others = sorted(set(files) - set(modules))
     paths = _paths(files)
     at = _ENTRY.size * len(paths)
     lists = dict.fromkeys(modules, 0)
@@ -67,7 +74,7 @@ def pack(files: Mapping[str, bytes], mapped: bool) -> Packed:
     at = lengths + len(names)
     inside = {text for module in modules.values() for text in module.texts}
     # Paths are here in any case, for `unpack`.
-    own = sorted({name for name in names if name not in inside} | _stored(modules))
+    own = sorted({name for name in names if name not in inside} | _stored(files))
     texts = b"\0" + b"".join(name + b"\0" for name in own)
     empty = at
     places = {name: at + texts.index(b"\0" + name + b"\0") + 1 for name in own}
@@ -78,10 +85,16 @@ def pack(files: Mapping[str, bytes], mapped: bool) -> Packed:
         for text, place in zip(module.texts, module.places, strict=True):
             places.setdefault(text, at + place)
         at += len(files[path])
+    fill = -at % 4  # machine code reads words
+    at += fill
+    for path in others:
+        contents[path] = at
+        at += (len(files[path]) + 3) // 4 * 4
     data = bytearray()
     for path in paths:
-        if path in modules:
-            data += _ENTRY.pack(_crc(path), contents[path], len(files[path]), lists[path])
+        if path in files:
+            functions = lists.get(path, 0)
+            data += _ENTRY.pack(_crc(path), contents[path], len(files[path]), functions)
         else:
             data += _ENTRY.pack(_crc(path), 0, 0, 0)
     if mapped:
@@ -90,7 +103,8 @@ def pack(files: Mapping[str, bytes], mapped: bool) -> Packed:
     data += b"".join(struct.pack("<I", places[name]) for name in names)
     data += b"".join(struct.pack("<H", name_hash(name)) for name in names)
     data += bytes(len(name) for name in names)
-    data += texts + b"".join(files[path] for path in modules)
+    data += texts + b"".join(files[path] for path in modules) + bytes(fill)
+    data += b"".join(files[path] + bytes(-len(files[path]) % 4) for path in others)
     assert len(data) == at
     description = {
         "files": len(paths),
@@ -99,7 +113,9 @@ def pack(files: Mapping[str, bytes], mapped: bool) -> Packed:
         "sha256": hashlib.sha256(data).hexdigest(),
         "size": len(data),
     }
-    return Packed(bytes(data), description)
+    numbers = sum(2 * module.names for module in modules.values())
+    room = _KEPT + 4 * len(names) + 8 * len(paths) + numbers if mapped else 0
+    return Packed(bytes(data), description, room)
 
 
 def join(front: bytes, packed: bytes, size: int, block: int) -> bytes:
@@ -190,8 +206,8 @@ def _functions(module: mpy.Module, place: int) -> bytes:
     return out
 
 
-def _stored(modules: Iterable[str]) -> set[bytes]:
-    return {f"{ROOT}/{path}".encode() for path in modules}
+def _stored(paths: Iterable[str]) -> set[bytes]:
+    return {f"{ROOT}/{path}".encode() for path in paths}
 
 
 def _names(modules: Mapping[str, mpy.Module]) -> list[bytes]:

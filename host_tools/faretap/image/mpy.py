@@ -28,11 +28,12 @@ class Function:
 class Module:
     """`texts` are the names and text constants, without the names that every MicroPython knows;
     `places` is where they begin in the file, a zero behind each. `body` is the module's own code;
-    everything else is inside it."""
+    everything else is inside it. `names` is how many names it lists, those included."""
 
     texts: tuple[bytes, ...]
     places: tuple[int, ...]
     body: Function
+    names: int
 
 
 def read(mpy: bytes) -> Module:
@@ -89,7 +90,7 @@ class _Reader:
         for _ in range(constants):
             self.constant()
         body = self.function()
-        return Module(tuple(self.texts.values()), tuple(self.texts), body)
+        return Module(tuple(self.texts.values()), tuple(self.texts), body, names)
 
     def text(self, n: int) -> None:
         at = self.at

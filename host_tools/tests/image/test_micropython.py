@@ -164,7 +164,7 @@ def test_every_damaged_part_is_noticed(release: Release) -> None:
         ({"version": "v1.23.0"}, "is MicroPython v1.23.0; Faretap needs 1.24 or later"),
         ({"project": "blinky", "text": b""}, "an ESP application, but not MicroPython"),
         ({"version": "1", "text": b""}, "does not say which version"),
-        ({"padding": 0x1F0000}, "needs .* bytes; ESP32_BUS has 1900544 for MicroPython"),
+        ({"padding": 0x1F0000}, "needs .* bytes; ESP32_BUS has 1818624 for MicroPython"),
     ],
 )
 def test_what_is_not_usable_is_refused(
