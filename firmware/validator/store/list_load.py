@@ -64,11 +64,16 @@ class Load:
     async def write(self, offset, data):
         """The next bytes of the file; ListError if they are no list for this validator."""
         if self._out is None:
-            self._head += bytes(data)
+            # Only what is needed of it is copied: there may be no second piece of its size.
+            data = memoryview(data)
+            n = max(0, 4 - len(self._head))
+            self._head += bytes(data[:n])
             at = _CHANGES if self._head[:4] == b"FTLD" else 0
+            rest = max(0, at + fmt.HEADER_SIZE - len(self._head))
+            self._head += bytes(data[n : n + rest])
             if len(self._head) < at + fmt.HEADER_SIZE:
                 return
-            data = self._head[at + fmt.HEADER_SIZE :]
+            data = data[n + rest :]
             changes = self._head[:at]
             self._head = self._head[at : at + fmt.HEADER_SIZE]
             self._header = self._check(self._head)

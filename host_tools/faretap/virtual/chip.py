@@ -30,7 +30,7 @@ _HEAP_SCALE = 2
 # chip they are in flash.
 _SHIM_HEAP = (56 + 66) * 1024
 # Code, names and texts that a chip uses in place in flash (docs/memory.md), this one in its heap.
-_CODE_HEAP = 120 * 1024 * _HEAP_SCALE
+_CODE_HEAP = 160 * 1024 * _HEAP_SCALE
 
 # machine.reset_cause()
 _PWRON, _HARD, _WDT, _DEEPSLEEP, _SOFT = 1, 2, 3, 4, 5
