@@ -70,6 +70,22 @@ def test_nobody_reads_or_acknowledges_what_is_not_known_yet():
     assert journal.acked == 2 and journal.info()["damaged"] == 0
 
 
+def test_an_acknowledgement_does_not_come_between():
+    """The header of a new sector has the chain, which the end still changes."""
+    flash = FlashSim(4, 512)
+    journal = mounted(flash)
+    full = 448 - fmt.entry_size(len(body_of(1)), fmt.PARTED)
+    journal.append(bytes(full - fmt.entry_size(0)))
+    assert journal.append(body_of(1), parted=True) == 2
+    assert not journal.ack(1)  # there is no room for a mark but in a new sector
+    assert journal.end(2, end_of(1))
+    journal = mounted(flash)
+    assert journal.append(body_of(2)) == 3
+    entries = list(journal.read())
+    assert [entry[0] for entry in entries] == [1, 2, 3]
+    assert entries[2][4] == fmt.link(entries[1][4], body_of(2))
+
+
 def test_without_an_end_it_stays_a_record():
     for restart in (False, True):
         flash = FlashSim(4)

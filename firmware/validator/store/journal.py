@@ -272,7 +272,8 @@ class Journal:
             ring.pos += size
         else:
             self._find_clean()
-            if not self._usable:
+            # A new sector's header has the chain, which an end that is awaited changes.
+            if self.pending or not self._usable:
                 return False
             self._advance()  # the new sector's header carries the mark
             addr = ring.head * ring.size + fmt.OPEN_AT
