@@ -55,7 +55,8 @@ def power(
     if do is Do.cut and operation == 0:
         done = "the supply stays"
     elif do is Do.cut:
-        done = f"the supply will go at flash operation {operation} from now, {how.value}"
+        done = f"the supply will go at flash operation {operation} from now, {how.value}, "
+        done += "whatever makes it; --operation 0 takes the order back"
     else:
         done = ""
     try:
