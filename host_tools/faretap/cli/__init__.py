@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 # Each module adds its commands to `app`, in this order.
@@ -30,6 +31,9 @@ from faretap.errors import FaretapError
 
 def main() -> None:
     """Run the command line; a failure is one sentence and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
     try:
         app(standalone_mode=True)
     except FaretapError as e:

@@ -12,6 +12,7 @@ from rich.table import Table
 from faretap.cli.common import Json, app, out, print_json, say
 from faretap.desk import Medium, Report, open_reader, read_card
 from faretap.desk.trace import cannot_write
+from faretap.shown import shown
 
 card = typer.Typer(help="Read a card on a USB reader at the desk.", no_args_is_help=True)
 app.add_typer(card, name="card")
@@ -158,5 +159,4 @@ def _value(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """A label comes from the card: no markup."""
-    return text.replace("[", r"\[")
+    return shown(text)

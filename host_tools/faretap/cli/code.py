@@ -199,5 +199,4 @@ def _table(head: dict[str, str], seen: Seen) -> Table:
 
 
 def _plain(text: str) -> str:
-    """What a code says is no markup."""
-    return "".join(c if c.isprintable() else "·" for c in text).replace("[", r"\[")
+    return "".join(c if c.isprintable() else "·" for c in text)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.text import Text
+
+from faretap.shown import Screen, as_json, as_text, shown
 
 app = typer.Typer(
     name="faretap",
@@ -20,8 +21,9 @@ app = typer.Typer(
 )
 
 # Tables and results go to stdout, progress and errors to stderr, so that `--json` pipes cleanly.
-out = Console()
-err = Console(stderr=True)
+# Neither obeys markup or control characters in a text: much of it comes from devices and files.
+out = Screen()
+err = Screen(stderr=True)
 
 Port = Annotated[
     str,
@@ -53,17 +55,19 @@ def debugging() -> bool:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(as_json(value))
+
+
+def print_text(text: str) -> None:
+    """A document to stdout, as it is but for what a terminal would obey."""
+    sys.stdout.write(as_text(text))
 
 
 def fail(sentence: str) -> NoReturn:
-    err.print(f"[red]error:[/red] {_plain(sentence)}", highlight=False, soft_wrap=True)
+    text = Text.assemble(("error:", "red"), " ", shown(sentence, lines=True))
+    err.print(text, highlight=False, soft_wrap=True)
     sys.exit(1)
 
 
 def say(text: str) -> None:
-    err.print(f"[dim]{_plain(text)}[/dim]", highlight=False)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+    err.print(Text(shown(text), "dim"), highlight=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faretap.cli.common import Json, Port, app, err, out, print_json, say
+from faretap.cli.common import Json, Port, app, err, out, print_json, print_text, say
 from faretap.cli.keys import PassphraseFile, passphrase
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def show(
             out.print(f"# {name}: {value}", highlight=False, markup=False)
     for fault in facts.get("faults", ()):
         out.print(f"# fault: {fault}", highlight=False, markup=False)
-    print(toml.dump(body), end="")
+    print_text(toml.dump(body))
 
 
 @config.command()
@@ -317,7 +317,7 @@ class _progress:  # noqa: N801 - used as a function
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             console=err,
@@ -350,7 +350,7 @@ def pull(
     if json:
         print_json(body)
     elif to is None:
-        print(toml.dump(body), end="")
+        print_text(toml.dump(body))
     else:
         _write(to, toml.dump(body).encode())
         say(f"wrote {to}")

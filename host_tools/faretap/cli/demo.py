@@ -18,7 +18,7 @@ def demo(json: Json = False) -> None:
 
     console = err if json else out
     with Progress(
-        TextColumn("{task.description:28}"),
+        TextColumn("{task.description:28}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),

@@ -88,7 +88,7 @@ class flash_progress:  # noqa: N801 - used as a function
 
     def __enter__(self) -> flash_progress:
         self._bar = Progress(
-            TextColumn("{task.description:26}"),
+            TextColumn("{task.description:26}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from faretap.cli.common import Json, Port, app, out, print_json, say
 from faretap.session import connect
+from faretap.shown import shown
 
 
 @app.command()
@@ -76,7 +77,8 @@ def log(
             if json:
                 print_json({"console": data.decode("utf-8", "replace")})
             else:
-                sys.stdout.write(data.decode("utf-8", "replace"))
+                plain = data.replace(b"\r\n", b"\n").decode("utf-8", "replace")
+                sys.stdout.write(shown(plain, len(plain), lines=True))
                 at_line_start = data.endswith(b"\n")
             sys.stdout.flush()
 
@@ -89,7 +91,8 @@ def log(
                 if not at_line_start:
                     sys.stdout.write("\n")
                 ms = record["ms"] / 1000
-                print(f"{ms:10.3f} {record['level']:7} {record['area']:8} {record['text']}")
+                text = f"{ms:10.3f} {record['level']:7} {record['area']:8} {record['text']}"
+                print(shown(text))
                 at_line_start = True
             sys.stdout.flush()
 

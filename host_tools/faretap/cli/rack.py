@@ -10,9 +10,11 @@ import typer
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from faretap.cli.common import Json, app, err, out, print_json
 from faretap.errors import FaretapError
+from faretap.shown import shown
 
 if TYPE_CHECKING:
     from faretap.rack.file import Rack, SlotSpec
@@ -119,12 +121,12 @@ def _table(rack: Rack, rows: list[Row]) -> Table:
         table.add_row(
             row.slot,
             row.board,
-            f"[{colour}]{row.state}[/{colour}]",
+            Text(row.state, colour),
             row.port,
             firmware,
             " ".join(row.present),
             "" if row.taps is None else str(row.taps),
-            row.text.replace("[", r"\["),
+            Text(shown(row.text)),
         )
     return table
 
@@ -164,8 +166,9 @@ def flash(
         print_json([_as_dict(end) for end in ends])
     else:
         for end in ends:
-            text = f"[red]failed[/red]  {_plain(end.error)}" if end.error else _wrote(end.result)
-            out.print(f"{end.slot:16} {text}", highlight=False, soft_wrap=True)
+            failed = Text.assemble(("failed", "red"), "  ", shown(end.error))
+            text = failed if end.error else _wrote(end.result)
+            out.print(Text.assemble(f"{end.slot:16} ", text), highlight=False, soft_wrap=True)
     raise typer.Exit(1 if any(end.error for end in ends) else 0)
 
 
@@ -174,8 +177,8 @@ class _Lines:
 
     def __init__(self, names: list[str]) -> None:
         self._bars = Progress(
-            TextColumn("{task.fields[slot]:16}"),
-            TextColumn("{task.description:26}"),
+            TextColumn("{task.fields[slot]:16}", markup=False),
+            TextColumn("{task.description:26}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
@@ -255,7 +258,3 @@ def _files(pairs: list[str] | None) -> dict[str, Path]:
             raise FaretapError(f"--micropython {pair} is not BOARD=FILE.")
         found[boards.load(board).name] = Path(file)
     return found
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from faretap.cli.common import Json, Port, app, err, out, print_json, say
+from faretap.cli.common import Json, Port, app, err, out, print_json, print_text, say
 from faretap.errors import FaretapError
 from faretap.records import export as exports
 from faretap.records.collection import Collection, collect
@@ -116,7 +116,7 @@ def export(
     else:
         raise FaretapError(f"There is no format {form!r}.", "Use jsonl or csv.")
     if target is None:
-        sys.stdout.write(text)
+        print_text(text)
         return
     try:
         target.write_text(text, newline="")

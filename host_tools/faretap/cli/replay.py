@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from faretap.cli.common import Json, app, out, print_json, say
 from faretap.errors import FaretapError
@@ -97,7 +98,7 @@ def _random(text: str) -> bytes | None:
 def _print(report: Report) -> None:
     result = report.result
     reason = f", reason {result.reason}" if result.reason else ""
-    out.print(f"[bold]{result.outcome}[/bold]{reason}  ({result.medium})")
+    out.print(Text.assemble((result.outcome, "bold"), f"{reason}  ({result.medium})"))
     if result.masked:
         out.print(f"  masked: {result.masked}", highlight=False)
     if result.expiry:

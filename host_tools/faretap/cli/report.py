@@ -15,6 +15,7 @@ from faretap.rack.report import report as write_report
 from faretap.rack.report.diff import Change, Comparison, compare, limits
 from faretap.rack.report.text import number
 from faretap.rack.results import Run, load
+from faretap.shown import shown
 
 report = typer.Typer(help="Look at runs of a rack, and compare two.", no_args_is_help=True)
 app.add_typer(report, name="report")
@@ -87,12 +88,11 @@ def _summary(run: Run) -> dict[str, object]:
 
 
 def _plain(text: str) -> Text:
-    """As it is: names of riders are no markup."""
-    return Text(text)
+    return Text(shown(text))
 
 
 def _show(run: Run) -> None:
-    verdict = "[green]passed[/green]" if run.ok else "[red]failed[/red]"
+    verdict = Text("passed", "green") if run.ok else Text("failed", "red")
     out.print(_plain(run.name or "Run"), "·", f"{len(run.taps)} taps ·", verdict)
     for check in run.failed_checks:
         line = f"  failed: {check.name} {check.text}".rstrip()
@@ -113,7 +113,7 @@ def _show(run: Run) -> None:
     for column in ("taps", "p50", "p95", "p99", "max"):
         times.add_column(column, justify="right")
     for series, s in figures.spreads(run).items():
-        times.add_row(series, str(s.n), *(number(v) for v in (s.p50, s.p95, s.p99, s.max)))
+        times.add_row(_plain(series), str(s.n), *(number(v) for v in (s.p50, s.p95, s.p99, s.max)))
     for table in (outcomes, times):
         if table.row_count:
             out.print(table)
@@ -141,7 +141,7 @@ def _show_diff(comparison: Comparison) -> None:
     for sentence in comparison.broken:
         out.print(_plain(f"broken: {sentence}"), style="red", soft_wrap=True)
     if comparison.ok:
-        out.print("[green]within the limits[/green]")
+        out.print(Text("within the limits", "green"))
 
 
 def _row(change: Change) -> tuple[Text, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from faretap.cli.common import Json, Port, Via, app, out, print_json
 from faretap.errors import FaretapError
@@ -147,7 +148,8 @@ def _print(summary: dict[str, Any], json: bool) -> None:
         print_json(summary)
         return
     reason = f", reason {summary['reason']}" if summary["reason"] else ""
-    out.print(f"[bold]{summary['outcome']}[/bold]{reason}  ({summary['medium'] or 'no medium'})")
+    said = f"{reason}  ({summary['medium'] or 'no medium'})"
+    out.print(Text.assemble((summary["outcome"], "bold"), said))
     detail = summary.get("detail") or {}
     for key in ("what", "why", "signature"):
         if detail.get(key):

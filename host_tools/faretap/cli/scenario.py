@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from faretap.cli.common import Json, app, err, out, print_json
 from faretap.errors import FaretapError
+from faretap.shown import shown
 
 if TYPE_CHECKING:
     from faretap.rack.results import Run
@@ -171,23 +173,17 @@ def _print(run: Run) -> None:
     for tap in run.failed_taps[:_SHOWN]:
         notes = f" ({'; '.join(tap.notes)})" if tap.notes else ""
         text = f"{tap.rider} at {tap.at:.1f} s: {tap.result}, not {tap.expected}{notes}"
-        out.print(f"[red]wrong[/red]  {_plain(text)}", highlight=False, soft_wrap=True)
+        out.print(Text.assemble(("wrong", "red"), "  ", shown(text)), soft_wrap=True)
     if len(run.failed_taps) > _SHOWN:
-        out.print(f"[red]wrong[/red]  and {len(run.failed_taps) - _SHOWN} more", highlight=False)
+        more = len(run.failed_taps) - _SHOWN
+        out.print(Text.assemble(("wrong", "red"), f"  and {more} more"))
     for check in run.checks:
         word = "skipped" if check.skipped else "ok" if check.ok else "failed"
         colour = {"ok": "green", "failed": "red", "skipped": "yellow"}[word]
-        out.print(
-            f"[{colour}]{word}[/{colour}]  {_plain(check.name)}: {_plain(check.text)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        text = f"  {shown(check.name)}: {shown(check.text)}"
+        out.print(Text.assemble((word, colour), text), soft_wrap=True)
     if not run.taps and not run.failed_checks:
         raise FaretapError("Nobody rode.", "See `faretap rack status`.")
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 class _Bars:
@@ -195,8 +191,8 @@ class _Bars:
 
     def __init__(self) -> None:
         self._bars = Progress(
-            TextColumn("{task.fields[slot]:16}"),
-            TextColumn("{task.description:20}"),
+            TextColumn("{task.fields[slot]:16}", markup=False),
+            TextColumn("{task.description:20}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             console=err,

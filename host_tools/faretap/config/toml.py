@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from faretap.shown import as_text
+
 
 def dump(value: dict[str, Any]) -> str:
     """TOML of nested dicts, lists, texts, numbers and booleans."""
@@ -51,5 +53,5 @@ def _value(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    # JSON's strings and integers are TOML's; DEL alone differs.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # JSON's strings and integers are TOML's; DEL and characters beyond \uffff differ.
+    return as_text(json.dumps(value, ensure_ascii=False))

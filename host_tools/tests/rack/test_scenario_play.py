@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from faretap.cli import scenario as scenario_commands
@@ -20,6 +19,7 @@ from faretap.rack.scenario import Loaded, check, make_plan
 from faretap.rack.scenario.play import options_of
 from faretap.rack.scenario.run import choose, play_on, run_on_rack
 from faretap.rack.slot import Slot
+from faretap.shown import Screen
 
 Play = Callable[..., Run]
 
@@ -171,7 +171,7 @@ accepted = 6
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenario_commands, "out", Console(width=220))
+    monkeypatch.setattr(scenario_commands, "out", Screen(width=220))
 
 
 def command(*arguments: object) -> Result:

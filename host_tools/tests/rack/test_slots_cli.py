@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from faretap.cli import rack as rack_commands
@@ -17,6 +16,7 @@ from faretap.errors import FaretapError
 from faretap.rack import scan as rack_scan
 from faretap.rack.file import Rack, load
 from faretap.rack.ports import Plugged
+from faretap.shown import Screen
 
 MakeRack = Callable[[str], Rack]
 
@@ -43,7 +43,7 @@ def _run(*arguments: str) -> Any:
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rack_commands, "out", Console(width=220))
+    monkeypatch.setattr(rack_commands, "out", Screen(width=220))
 
 
 def test_check_says_what_each_slot_can_do(make_rack: MakeRack) -> None:

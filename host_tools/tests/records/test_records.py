@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from faretap.records import RecordsError, check_chain, from_wire, read_listing
 from faretap.records.evidence import KeyBlocks
 from faretap.records.pull import pull
 from faretap.records.table import table
+from faretap.shown import Screen
 from flash_sim import FlashSim  # type: ignore[import-not-found]
 from validator.store import record
 from validator.store.journal import Journal
@@ -286,7 +286,7 @@ def test_pull_brings_contexts() -> None:
 
 
 def shown(given: list[Wire]) -> str:
-    console = Console(width=200, color_system=None)
+    console = Screen(width=200, color_system=None)
     with console.capture() as capture:
         console.print(table(read_listing(given).records, UTC))
     return capture.get()
