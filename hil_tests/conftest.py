@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from faretap.address import host_and_number
 from faretap.config import samples
 from faretap.image.whole import whole_flash
 from faretap.session import Session, connect
@@ -128,8 +129,7 @@ class Cable:
     """A TCP line to a board that can be pulled out: `url` is the port, `pull()` cuts it."""
 
     def __init__(self, target: str) -> None:
-        host, port = target.removeprefix("rfc2217://").split(":")
-        self._target = (host, int(port))
+        self._target = host_and_number(target)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"rfc2217://127.0.0.1:{self._server.getsockname()[1]}"
         self._ends: list[socket.socket] = []

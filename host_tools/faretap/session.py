@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faretap import address
 from faretap.access import attach
 from faretap.errors import FaretapError, PortError
 from faretap.link import Link, NoAnswer, open_port
@@ -177,8 +178,8 @@ def connect(port: str, *, wait: float = 3.0, running: bool = True) -> Iterator[S
     """An open session. With `running`, the validator has answered `info` before it is given out;
     raises PortError, NotReady or LinkError otherwise."""
     with contextlib.ExitStack() as stack:
-        if port == "virtual" or port.startswith("virtual:"):
-            port = stack.enter_context(_virtual(port.partition(":")[2]))
+        if address.kind(port) == address.VIRTUAL:
+            port = stack.enter_context(_virtual(address.folder(port)))
             wait = max(wait, 10.0)
         session = Session(port, Link(open_port(port), name=port), _bench(port))
         attach(session.link)
@@ -211,7 +212,7 @@ def _virtual(directory: str) -> Iterator[str]:
 
 def _bench(port: str) -> BenchClient | None:
     """The virtual board's own controls, if there is a virtual board at that port."""
-    if not port.startswith("rfc2217://"):
+    if address.kind(port) != "rfc2217":
         return None
     from faretap.virtual.bench import BenchClient, BenchError
 

@@ -36,10 +36,14 @@ def virtual(
 
 
 def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise FaretapError(f"--listen {text} is not HOST:PORT.", "For example 127.0.0.1:4000.")
-    return host or "127.0.0.1", int(port)
+    from faretap.address import host_port
+
+    found = host_port(text)
+    if found is None:
+        raise FaretapError(
+            f"--listen {text} is not HOST:PORT.", "For example 127.0.0.1:4000 or [::1]:4000."
+        )
+    return found[0] or "127.0.0.1", found[1]
 
 
 def _bytes(text: str) -> int:

@@ -7,6 +7,7 @@ import re
 import serial
 from esp_pylib.errors import FatalError
 
+from faretap import address
 from faretap.errors import FaretapError
 
 
@@ -48,7 +49,7 @@ def on_connect(port: str, e: Exception) -> FlashError:
         return FlashError(f"The port {port} fails: {first_line(text)}.", "Check the cable.")
     if "No serial data" in text or "Failed to connect" in text:
         step = _DOWNLOAD_MODE
-        if port.startswith("socket://"):
+        if address.kind(port) == "socket":
             step = (
                 "A socket:// port has no reset line: put the chip into download mode "
                 "yourself (IO0 low while EN rises), then run the same command again."

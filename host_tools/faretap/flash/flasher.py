@@ -26,7 +26,7 @@ from esptool.cmds import (
 )
 from esptool.util import flash_size_bytes
 
-from faretap import boards
+from faretap import address, boards
 from faretap.boards import Board
 from faretap.errors import PortError
 from faretap.flash.differences import Run, differences, unwritten
@@ -232,7 +232,7 @@ def _flash_size(esp: Any, port: str, board: Board) -> int:
 
 
 def _has_rate(port: str) -> bool:
-    return not port.startswith("socket://")
+    return address.kind(port) != "socket"
 
 
 def _note(report: FlashReport, log: Path | None) -> None:

@@ -6,12 +6,15 @@ import contextlib
 import socket
 import threading
 import time
+from typing import Any
 
 import serial
-import serial.rfc2217
+from serial import rfc2217
 from serial.rfc2217 import DO, DONT, IAC, SB, SE, WILL, WONT
 
-_CONFIRM_S = 3.0
+_MOST_UNREAD = 1 << 20  # bytes: beyond them a far end that floods overruns, as a UART does
+_MOST_COMMAND = 4096  # bytes of a subnegotiation; RFC 2217's are shorter than 10
+_LINE_S = 0.1  # pyserial's pause after a line that nobody confirms
 
 
 class _Inbox:
@@ -24,13 +27,17 @@ class _Inbox:
 
     def put(self, data: bytearray) -> None:
         with self._changed:
-            self._data += data
+            self._data += data[: max(0, _MOST_UNREAD - len(self._data))]
             self._changed.notify_all()
 
     def end(self) -> None:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
 
     def qsize(self) -> int:
         return len(self._data)
@@ -52,14 +59,31 @@ class _Inbox:
             return taken
 
 
-class RemotePort(serial.rfc2217.Serial):  # type: ignore[misc]
+class RemotePort(rfc2217.Serial):  # type: ignore[misc]
     """An RFC 2217 port that asks the far end only for what the far end has to do.
 
     pyserial has every setting confirmed again, which takes 0.1 s, when a time-out changes or a
     rate is set that stands already; esptool does the one around many commands and the other with
     each of its objects. And it takes what comes byte by byte through a queue, which is most of the
     work of a call.
+
+    Whatever server pyserial opens, this opens, with all options of pyserial's URL
+    (`ign_set_control`, `timeout`, `poll_modem`, `logging`); one that never confirms a purge is
+    taken as well, at the cost of one time-out.
     """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        self._opening = False
+        self._purges = True  # False: the far end has left one without an answer
+        super().__init__(*args, **settings)
+
+    def open(self) -> None:
+        self._opening = True
+        self._purges = True
+        try:
+            super().open()
+        finally:
+            self._opening = False
 
     @property
     def _read_buffer(self) -> _Inbox:
@@ -117,6 +141,9 @@ class RemotePort(serial.rfc2217.Serial):  # type: ignore[misc]
                 while end >= 0 and (end - _first_of_run(came, end)) % 2:
                     end = came.find(IAC + SE, end + 2)  # a doubled byte of the option before it
                 if end < 0:
+                    if len(came) - at > _MOST_COMMAND:
+                        at += 2  # that is none
+                        continue
                     break
                 self._telnet_process_subnegotiation(came[at + 2 : end].replace(IAC + IAC, IAC))
                 at = end + 2
@@ -158,23 +185,58 @@ class RemotePort(serial.rfc2217.Serial):  # type: ignore[misc]
     @baudrate.setter
     def baudrate(self, baud: int) -> None:
         if not (self.is_open and baud == self._baudrate):
-            serial.rfc2217.Serial.baudrate.fset(self, baud)
+            rfc2217.Serial.baudrate.fset(self, baud)
+
+    def _update_dtr_state(self) -> None:
+        if not self._opening:
+            super()._update_dtr_state()
+
+    def _update_rts_state(self) -> None:
+        """Of the two that pyserial calls in `open`, the later one sets both lines there.
+
+        Servers assert both for a new client (pyserial's own, Espressif's). RTS first, then: RTS
+        alone is a reset. One whose client has said `ign_set_control` may take any order for the
+        beginning of a reset (Espressif's does), so that its lines stay as they are, and
+        both asserted hold no chip.
+        """
+        if not self._opening:
+            super()._update_rts_state()
+        elif not self._ignore_set_control_answer:
+            for state, on, off in (
+                (self._rts_state, rfc2217.SET_CONTROL_RTS_ON, rfc2217.SET_CONTROL_RTS_OFF),
+                (self._dtr_state, rfc2217.SET_CONTROL_DTR_ON, rfc2217.SET_CONTROL_DTR_OFF),
+            ):
+                self.rfc2217_set_control(on if state else off)
 
     def rfc2217_set_control(self, value: bytes) -> None:
-        self._confirmed("control", value)
+        if self._ignore_set_control_answer:
+            self._rfc2217_options["control"].set(value)
+            time.sleep(0 if self._opening else _LINE_S)
+        elif not self._confirmed("control", value):
+            raise serial.SerialException("timeout while waiting for option 'control'")
 
     def rfc2217_send_purge(self, value: bytes) -> None:
-        self._confirmed("purge", value)
+        if self._purges:
+            try:
+                self._purges = self._confirmed("purge", value)
+            except ValueError:  # it answered with something else
+                self._purges = False
+        else:
+            self._rfc2217_options["purge"].set(value)
 
-    def _confirmed(self, name: str, value: bytes) -> None:
-        """Ask and wait until the far end confirms it; pyserial looks every 50 ms."""
+    def _confirmed(self, name: str, value: bytes) -> bool:
+        """Ask and wait until the far end confirms it; pyserial looks every 50 ms. ValueError if it
+        answers with another value."""
         item = self._rfc2217_options[name]
         item.set(value)
-        deadline = time.monotonic() + _CONFIRM_S
+        deadline = time.monotonic() + self._network_timeout
         while not item.is_ready():
             if time.monotonic() > deadline:
-                raise serial.SerialException(f"no answer for {name}")
+                return False
+            if self._inbox.ended:
+                raise serial.SerialException("connection failed (it was closed)")
             time.sleep(0.001)
+        return True
 
     def close(self) -> None:
         """Close at once; pyserial waits 0.3 s for slow servers, `open_port` tries again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from faretap import address
 from faretap.rack.schema import PLAYED
 
 _OWN_SUPPLY = "no table power: a virtual or emulated one has its own"
@@ -25,9 +26,10 @@ def disagreements(slot: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
     if len(places) != 1:
         wrong("exactly one of port, match, emulator")
     port = str(slot.get("port", ""))
-    is_virtual = port.partition(":")[0] == "virtual"
+    kind = address.kind(port)
+    is_virtual = kind == address.VIRTUAL
     emulated = "emulator" in slot
-    remote = port.startswith("rfc2217://")
+    remote = kind == "rfc2217"
     if len(places) == 1 and isinstance(slot.get("board"), str):
         board_is_virtual = slot["board"] == "VIRTUAL"
         if is_virtual and not board_is_virtual:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from faretap import address
 from faretap.config.problems import path as path_of
 from faretap.config.problems import problems
 from faretap.errors import FaretapError
@@ -258,12 +259,11 @@ def _spec(table: SlotTable, folder: Path) -> SlotSpec:
         kind = "emulator"
         state = folder / table.emulator.state if table.emulator.state else None
     elif table.port is not None:
-        scheme = table.port.partition(":")[0]
-        kind = scheme if scheme in ("virtual", "rfc2217", "socket") else "serial"
+        kind = address.kind(table.port)
         port = table.port
         if kind == "virtual":
             port = ""
-            directory = table.port.partition(":")[2]
+            directory = address.folder(table.port)
             state = folder / directory if directory else None
     made = kind in ("virtual", "emulator")
     emulator = table.emulator

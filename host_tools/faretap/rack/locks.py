@@ -16,8 +16,9 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from faretap import address
+from faretap.errors import PortError
 from faretap.rack.file import RackError
 
 VARIABLE = "FARETAP_LOCKS"
@@ -52,18 +53,18 @@ def lock_folder() -> Path:
 
 def device_of(port: str) -> str:
     """The same text for every name of the same device: links, host names, letter case."""
-    scheme, found, _ = port.partition("://")
-    if not found:
+    if address.kind(port) not in address.REMOTE:
         return os.path.realpath(port) if os.sep in port else port.upper()
-    parts = urlsplit(port)
-    host = (parts.hostname or "").lower()
-    with contextlib.suppress(OSError, UnicodeError):
-        host = str(socket.getaddrinfo(host, None, socket.AF_INET)[0][4][0])
     try:
-        number = parts.port or 0
-    except ValueError:
-        number = 0
-    return f"{host}:{number}"
+        host, number = address.host_and_number(port)
+    except PortError:
+        return port
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError, UnicodeError):
+            host = str(socket.getaddrinfo(host, None, family)[0][4][0])
+            break
+    # ::1 is this machine as 127.0.0.1 is.
+    return f"{'127.0.0.1' if host == '::1' else host.lower()}:{number}"
 
 
 class Claim:

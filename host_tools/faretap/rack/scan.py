@@ -17,6 +17,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import AoT, Table
 
+from faretap import address
 from faretap.errors import FaretapError
 from faretap.rack.file import RackFileError, check, read
 from faretap.rack.locks import Held, device_of
@@ -217,7 +218,7 @@ def _adapters(slots: Any) -> list[str]:
 
 
 def _is_local(port: str) -> bool:
-    return "://" not in port and port.partition(":")[0] != "virtual"
+    return address.kind(port) == address.DEVICE
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from faretap import boards
+from faretap import address, boards
 from faretap.config.values import Means, Number, Pattern, Right, Section
+from faretap.errors import PortError
 
 PLACES = ("flash", "uart0", "uart1", "uart2")
 PLAYED = {"reader": "{uart1}", "scanner": "{uart2}"}  # parts, and the sockets that they hang on
@@ -33,14 +34,15 @@ class PortName(Right):
     def check(self, value: Any) -> Any:
         if not value or value != value.strip() or not value.isprintable():
             raise ValueError
-        scheme, found, rest = value.partition("://")
-        if found and (
-            scheme not in ("rfc2217", "socket") or not re.fullmatch(r".+:[0-9]{1,5}/?", rest)
-        ):
+        kind = address.kind(value)
+        if kind in address.REMOTE:
+            try:
+                address.host_and_number(value)
+            except PortError:
+                raise ValueError from None
+        elif kind not in (address.DEVICE, address.VIRTUAL):
             raise ValueError
-        if found and not 0 < int(rest.rstrip("/").rpartition(":")[2]) < 65536:
-            raise ValueError
-        return value
+        return address.normal(value)
 
 
 class BoardName(Right):

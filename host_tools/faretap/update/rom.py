@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from faretap import boards
+from faretap import address, boards
 from faretap.errors import FaretapError
 from faretap.flash.flasher import FlashReport, Progress, flash
 from faretap.image.container import Container
@@ -40,7 +40,7 @@ def update_by_rom(
     signature, by the key that the validator names, else by `trust`. `unsigned` takes an image for
     a validator that has no operator key. Raises UpdateError, ImageError, FlashError, PortError.
     """
-    if port.startswith("socket://"):
+    if address.kind(port) == "socket":
         raise UpdateError(
             "This port has no reset lines.", "Update it over the link: faretap update --via link."
         )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from faretap.address import bracketed
 from faretap.sim.chips.uart import resample
 from faretap.sim.part import SerialPart
 
@@ -117,7 +118,7 @@ class VirtualBoard:
         try:
             self.power(True)
             if ready is not None:
-                ready(f"rfc2217://{host}:{self.port}")
+                ready(f"rfc2217://{bracketed(host)}:{self.port}")
             await loop.create_future()
         finally:
             server.close()

@@ -13,6 +13,8 @@ import threading
 import types
 from pathlib import Path
 
+from faretap.address import bracketed, host_port
+
 from .bench import BenchClient
 from .board import BoardError, VirtualBoard
 from .chip import HEAP
@@ -123,7 +125,7 @@ def spawn(
     Its power is on when this returns. Raises BoardError with the child's own sentence.
     """
     command = [sys.executable, "-m", "faretap.virtual", "--state", str(state)]
-    command += ["--listen", f"{host}:{port}", "--heap", str(heap)]
+    command += ["--listen", f"{bracketed(host)}:{port}", "--heap", str(heap)]
     command += ["--flash-size", str(flash_size), "--with-stdin"]
     if unpaced:
         command.append("--unpaced")
@@ -172,14 +174,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--flash-size", type=int, default=4 * 1024 * 1024, help="bytes")
     parser.add_argument("--with-stdin", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    host, _, port = options.listen.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    found = host_port(options.listen)
+    if found is None or not found[0]:
         parser.error(f"--listen {options.listen}: HOST:PORT is wanted, such as 127.0.0.1:4000")
     try:
         run_foreground(
             options.state,
-            host=host,
-            port=int(port),
+            host=found[0],
+            port=found[1],
             heap=options.heap,
             unpaced=options.unpaced,
             flash_size=options.flash_size,

@@ -19,7 +19,7 @@ WRONG: dict[str, tuple[list[str], str, str]] = {
     "no such port": (["info", "--port", NOBODY], f"There is no port {NOBODY}", "Plug"),
     "no port at all": (["tap", "--card", "tunion"], "Which validator", "--port"),
     "no kind of port": (["info", "--port", "nfc://x"], "nfc://x is not a port", "rfc2217://"),
-    "half a port": (["records", "--port", "rfc2217://x"], "lacks a host or a port", "host:port"),
+    "half a port": (["records", "--port", "rfc2217://x"], "lacks a host or a port", "HOST:PORT"),
     "no port number": (["info", "--port", "rfc2217://x:y"], "is not host:port", "HOST:PORT"),
     "no such board": (
         ["flash", "--port", NOBODY, "--board", "BUS"],

@@ -124,3 +124,11 @@ def test_a_read_ends_with_the_line() -> None:
     assert port.read(4) == b"ab"  # what came before the end
     with pytest.raises(serial.SerialException):
         port.read(4)
+
+
+def test_a_command_without_end_fills_no_memory() -> None:
+    """No command of RFC 2217 is so long: it is taken for data, and data are bounded."""
+    port = Port([b"\xff\xfa\x2c", *[bytes(60000)] * 40])
+    port._telnet_read_loop()
+    assert port.in_waiting == 1 << 20
+    assert port.commands == []
