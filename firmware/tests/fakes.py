@@ -4,6 +4,8 @@ A fake never really waits: sleeping moves `FakeClock.now_us` forward and lets sc
 happen, so a coroutine that uses only fakes runs to its end in `run()` without an event loop.
 """
 
+from validator.link.peer import REFUSED, RpcError
+
 
 class FakeClock:
     def __init__(self, now_us=1000):
@@ -105,6 +107,49 @@ class FakeSerial:
             else:
                 self._due[0][1] = data[k:]
         return n
+
+
+class FakeGate:
+    """As much of `validator.gate.Gate` as calls and transfers ask. Rights in `closed` are refused;
+    `session` is the one whose message is served, `dead` what is no session any more."""
+
+    def __init__(self):
+        self.closed = ()
+        self.session = ""
+        self.dead = ()
+        self.on_end = None
+
+    def need(self, right):
+        if right in self.closed:
+            raise RpcError(REFUSED, "no right to " + right)
+
+    def owner(self):
+        return self.session
+
+    def owns(self, owner, alive=False):
+        return owner not in self.dead
+
+    def within(self):
+        return not self.closed
+
+
+class Registry:
+    """The peer, as modules see it that register calls: each asks for its right first."""
+
+    def __init__(self, gate=None):
+        self.gate = gate
+        self.on_block = None
+        self.calls = {}
+        self.rights = {}
+
+    def register(self, name, function, right=None, keep=True):
+        def call(params):
+            if right and self.gate:
+                self.gate.need(right)
+            return function(params)
+
+        self.calls[name] = call
+        self.rights[name] = right
 
 
 def run(coro):

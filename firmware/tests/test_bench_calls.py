@@ -7,7 +7,7 @@ from test_configuration_calls import push
 from test_configuration_calls import rig as configured
 from test_tap import Log, State, Ui
 from validator import calls_bench
-from validator.link.peer import REFUSED, RpcError
+from validator.link.peer import RpcError
 from validator.store import record
 from validator.store.configuration import AT
 from validator.store.journal import Journal
@@ -37,14 +37,6 @@ class Slow(FlashSim):
         self.clock.now_us += 45000
 
 
-class Gate:
-    closed = ()
-
-    def need(self, right):
-        if right in self.closed:
-            raise RpcError(REFUSED, "a validator in service takes no simulated riders")
-
-
 class App:
     operation = None
     journal_fault = "flash is gone"
@@ -55,7 +47,6 @@ class App:
         self.flash.clock = self.clock
         self.journal = Journal(self.flash, self.clock)
         self.journal.mount()
-        self.gate = Gate()
         self.taps = Taps(self.clock, self.journal, State, Ui(), Log(), None)
 
     def append(self, times):
@@ -103,10 +94,7 @@ def test_appending_ends_with_the_room():
     assert "full" in error.message
     assert app.journal._flash is app.flash
     assert not app.journal.has_room(2)
-    app.gate.closed = ("inject",)
     count = app.journal.next_seq
-    assert "simulated" in raises(RpcError, app.append, 1).message
-    app.gate.closed = ()
     app.journal = None
     assert "flash is gone" in raises(RpcError, app.append, 1).message
     assert count > 10

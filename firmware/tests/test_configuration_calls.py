@@ -3,30 +3,13 @@
 import binascii
 
 import config_bundles as made
-from fakes import FakeClock, raises, run
+from fakes import FakeClock, FakeGate, Registry, raises, run
 from flash_sim import FlashSim
 from test_state import FakeNvs
 from validator import calls_config
 from validator.link.peer import REFUSED, RpcError
 from validator.store.bundle import HEAD_SIZE
 from validator.store.configuration import Configuration
-
-
-class Peer:
-    def __init__(self):
-        self.calls = {}
-
-    def register(self, name, function):
-        self.calls[name] = function
-
-
-class Gate:
-    def __init__(self):
-        self.rights = ("records", "change")
-
-    def need(self, right):
-        if right not in self.rights:
-            raise RpcError(REFUSED, "a session is needed")
 
 
 class Taps:
@@ -53,12 +36,12 @@ class App:
         self.configuration.mount()
         self.clock = FakeClock()
         self.clock.trusted = False
-        self.gate = Gate()
+        self.gate = FakeGate()
         self.taps = Taps()
         self.log = Log()
         self.restarts = 0
         self.away = False
-        self.peer = Peer()
+        self.peer = Registry(self.gate)
         calls_config.register(self, self.peer)
 
     def configured(self):
@@ -163,10 +146,10 @@ def test_no_offset_reaches_the_secret_beside():
 def test_reading_needs_the_right():
     app = rig()
     push(app, made.V1)
-    app.gate.rights = ("change",)
-    assert refusal(app, "read") == "a session is needed"
-    app.gate.rights = ()
-    assert refusal(app, "read", {"name": "fares"}) == "a session is needed"
+    app.gate.closed = ("records",)
+    assert refusal(app, "read") == "no right to records"
+    app.gate.closed = ("records", "change")
+    assert refusal(app, "read", {"name": "fares"}) == "no right to records"
     # A bundle is its own permission, and what runs is no secret.
     assert app.call("info")["version"] == 1
     push(app, made.V2)

@@ -1,21 +1,11 @@
 """The calls for deny lists and the sink that takes them in."""
 
 import list_corpus as corpus
-from fakes import FakeClock, raises, run
+from fakes import FakeClock, FakeGate, Registry, raises, run
 from list_corpus import CHANGES_2, LIST_1, LIST_2, rider
 from list_script import flash, mounted
 from validator import calls_lists
-from validator.link.peer import REFUSED, RpcError
-
-
-class Gate:
-    """`gate.need` of a validator that allows `rights` only."""
-
-    rights = ("records", "change")
-
-    def need(self, right):
-        if right not in self.rights:
-            raise RpcError(REFUSED, "needs a session")
+from validator.link.peer import RpcError
 
 
 class Transfer:
@@ -37,22 +27,19 @@ class App:
         self.configuration = self
         self.key = corpus.OPERATOR
         self.clock = FakeClock()
-        self.gate = Gate()
+        self.gate = FakeGate()
         self.tapping = 0
         self.transfer = Transfer(self)
-        self.methods = {}
+        self.peer = Registry(self.gate)
         self.log = self
         self.lines = []
-        calls_lists.register(self, self)
-
-    def register(self, name, function):
-        self.methods[name] = function
+        calls_lists.register(self, self.peer)
 
     def info(self, area, text):
         self.lines.append(text)
 
     def call(self, name, **params):
-        result = self.methods[name](params)
+        result = self.peer.calls[name](params)
         return run(result) if hasattr(result, "send") else result
 
     def send(self, data, piece=100):
@@ -81,9 +68,9 @@ def test_what_is_in_force():
 
 def test_asking_who_is_listed_needs_a_right():
     app = App(mounted(flash()))
-    app.gate.rights = ()
+    app.gate.closed = ("records", "change")
     raises(RpcError, lambda: app.call("lists.contains", token=rider(7).hex()))
-    assert app.transfer.sinks["list"].right == "change"
+    raises(RpcError, lambda: app.call("lists.check"))
     assert app.call("lists.info")["version"] == 0
 
 

@@ -230,6 +230,152 @@ def test_nonsense_is_survived():
     serve(script)
 
 
+class Gate:
+    """Lets those in who say "mine"; `heard` is what messages said."""
+
+    def __init__(self):
+        self.heard = []
+
+    def hear(self, session):
+        self.heard.append(session)
+
+    def need(self, right):
+        if self.heard[-1] != "mine":
+            raise RpcError(REFUSED, "no", {"need": right})
+
+    def within(self):
+        return self.heard[-1] == "mine"
+
+
+def test_the_right_is_asked_for_before_the_work():
+    done = []
+
+    async def script(peer, wire, settle):
+        peer.gate = Gate()
+
+        def work(params):
+            done.append(params["n"])
+            return {}
+
+        async def later(params):
+            done.append(params["n"])
+            return {}
+
+        peer.register("now", work, "change")
+        peer.register("later", later, "change")
+        for n, (method, session) in enumerate(
+            (
+                ("now", None),
+                ("later", None),
+                ("now", "other"),
+                ("now", ["mine"]),
+                ("later", {"mine": "mine"}),
+                ("now", "mine"),
+                ("later", "mine"),
+            )
+        ):
+            message = call(method, "h-%d" % n, {"n": n})
+            if session is not None:
+                message["session"] = session
+            wire.say(message)
+            wire.say(call("ping", "p-%d" % n))  # another's message in between changes nothing
+        await settle()
+        assert done == [5, 6]
+
+    serve(script)
+
+
+def test_an_answer_is_for_whom_it_was_made():
+    made = []
+
+    async def script(peer, wire, settle):
+        peer.gate = Gate()
+        peer.register("read", lambda p: made.append(1) or "secret", "records")
+        peer.register("ping", lambda p: "pong")
+        wire.say(dict(call("read", "h-1"), session="mine"))
+        wire.say(call("read", "h-1"))
+        wire.say(dict(call("read", "h-1"), session="other"))
+        wire.say(call("ping", "h-1"))
+        wire.say(dict(call("read", "h-1"), session="mine"))
+        await settle()
+        assert len(made) == 1
+        results = [m.get("result") for m in wire.heard]
+        assert results == ["secret", None, None, "pong", "secret"]
+
+    serve(script)
+
+
+def test_what_is_for_one_pair_of_eyes_is_not_kept():
+    async def script(peer, wire, settle):
+        made = []
+        peer.register("open", lambda p: made.append(1) or len(made), None, False)
+        wire.say(call("open", "h-1"))
+        wire.say(call("open", "h-1"))
+        await settle()
+        assert [m["result"] for m in wire.heard] == [1, 2]
+
+    serve(script)
+
+
+def test_calls_at_work_are_bounded_and_the_rest_is_told_to_wait():
+    async def script(peer, wire, settle):
+        go = asyncio.Event()
+        begun = []
+
+        async def slow(params):
+            begun.append(1)
+            await go.wait()
+            return "done"
+
+        peer.register("slow", slow)
+        for n in range(200):
+            wire.say(call("slow", "h-%d" % n))
+            await settle()
+        refused = [m for m in wire.heard if "error" in m]
+        assert len(begun) < 8 and len(refused) == 200 - len(begun)
+        assert all(m["error"]["data"]["kind"] == "again" for m in refused)
+        go.set()
+        await settle()
+        assert len([m for m in wire.heard if m.get("result") == "done"]) == len(begun)
+        wire.say(call("slow", "again"))
+        await settle()
+        assert wire.heard[-1]["result"] == "done"
+
+    serve(script)
+
+
+def test_what_is_kept_is_bounded_in_bytes():
+    async def script(peer, wire, settle):
+        peer.register("read", lambda p: "x" * p["n"])
+        for n in range(50):
+            wire.say(call("read", "h-%d" % n, {"n": 500}))
+        await settle()
+        kept = sum(len(entry[3] or b"") for entry in peer._answers)
+        assert 0 < kept <= 2000 and len(peer._answers) <= 8
+        for call_id in ("i" * 65, "i" * 1200, 1 << 70, -(1 << 70), 1.5, [], {}):
+            wire.say({"jsonrpc": "2.0", "id": call_id, "method": "read", "params": {"n": 1}})
+        before = len(wire.heard)
+        await settle()
+        assert len(wire.heard) == before, "an id that is too much to be kept"
+        assert all(len(repr(entry[0])) < 70 for entry in peer._answers)
+
+    serve(script)
+
+
+def test_a_fault_is_answered_in_few_words():
+    async def script(peer, wire, settle):
+        def broken(params):
+            raise OSError("x" * 2000)
+
+        peer.register("broken", broken)
+        wire.say(call("broken"))
+        wire.say(call("n" * 1000, "h-2"))
+        await settle()
+        assert all(len(m["error"]["message"]) < 250 for m in wire.heard) and len(wire.heard) == 2
+
+    serve(script)
+
+
 def test_blocks_reach_their_handler():
     got = []
 

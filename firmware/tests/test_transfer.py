@@ -4,8 +4,8 @@ import asyncio
 import binascii
 import gc
 
-from fakes import FakeClock
-from transfer_bench import App, Peer, Sink
+from fakes import FakeClock, Registry
+from transfer_bench import App, Sink
 from validator.link import packed, receive
 from validator.link.packed import BLOCK
 from validator.link.peer import REFUSED, RpcError
@@ -23,7 +23,7 @@ class Bench:
 
     def __init__(self, data, sink=None):
         self.app = App()
-        self.peer = Peer()
+        self.peer = Registry(self.app.gate)
         self.transfer = Transfer(self.app, self.peer)
         self.app.transfer = self.transfer
         self.sink = sink or Sink()
@@ -32,7 +32,7 @@ class Bench:
         self.id = None
 
     async def call(self, name, **params):
-        result = self.peer.methods[name](params)
+        result = self.peer.calls[name](params)
         return await result if hasattr(result, "send") else result
 
     async def begin(self, kind="thing"):
@@ -472,7 +472,7 @@ def test_a_sink_can_be_made_when_it_is_needed():
 
 
 def test_others_keep_their_channels():
-    peer = Peer()
+    peer = Registry()
     got = []
     peer.on_block = lambda *block: got.append(block)
     Transfer(App(), peer)

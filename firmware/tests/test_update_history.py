@@ -2,8 +2,8 @@
 
 import asyncio
 
+from fakes import Registry
 from transfer_bench import App as Around
-from transfer_bench import Peer
 from validator import update_history
 from validator.calls_update import register
 from validator.link.peer import RpcError
@@ -57,7 +57,7 @@ class App(Around):
         self.size = 0x40000
         self.errors = []
         self.resets = 0
-        self.peer = Peer()
+        self.peer = Registry(self.gate)
         self.transfer = Transfer(self, self.peer)
         self.clock.unix = lambda: 1900000000
         self.updates = register(self, self.peer)
@@ -79,7 +79,7 @@ class App(Around):
         self.resets += 1
 
     def history(self):
-        return self.peer.methods["update.history"]({})
+        return self.peer.calls["update.history"]({})
 
 
 def test_each_change_is_noted_once():
@@ -165,18 +165,18 @@ def test_a_long_why_and_an_image_without_an_id():
 
 def test_state():
     app = App(Nvs(), slot="b")
-    state = app.peer.methods["update.state"]({})
+    state = app.peer.calls["update.state"]({})
     assert state["slot"] == "b" and state["idle"] == "a" and state["key"] is None
     assert state["size"] == 0x40000 and state["transfer"] == {}
     app.key = b"\x04" * 64
-    assert app.peer.methods["update.state"]({})["key"] == "04" * 64
+    assert app.peer.calls["update.state"]({})["key"] == "04" * 64
     assert "image" in app.transfer.sinks
 
 
 def test_restart_waits_for_the_rider():
     async def script():
         app = App(Nvs())
-        restart = app.peer.methods["update.restart"]
+        restart = app.peer.calls["update.restart"]
         restart({"id": "00112233445566aa", "slot": "a"})  # that one runs
         for _ in range(10):
             await asyncio.sleep(0)

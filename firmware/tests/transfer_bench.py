@@ -2,8 +2,8 @@
 
 import asyncio
 
+from fakes import FakeGate
 from validator.link import frame
-from validator.link.peer import REFUSED, RpcError
 
 
 class Clock:
@@ -54,30 +54,12 @@ class Taps:
         return False
 
 
-class Gate:
-    def __init__(self):
-        self.closed = ()
-
-    def need(self, right):
-        if right in self.closed:
-            raise RpcError(REFUSED, "no right to " + right)
-
-
-class Peer:
-    def __init__(self):
-        self.on_block = None
-        self.methods = {}
-
-    def register(self, name, function):
-        self.methods[name] = function
-
-
 class App:
     def __init__(self):
         self.clock = Clock()
         self.console = Console()
         self.taps = Taps()
-        self.gate = Gate()
+        self.gate = FakeGate()
 
 
 class Sink:

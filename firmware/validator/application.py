@@ -78,6 +78,7 @@ class App:
         self._link_tap = False
         self.calls = Calls(self, self.peer, self.console)
         self.transfer = Transfer(self, self.peer)
+        self.gate.quiet = self.transfer.quiet
         for calls in (calls_config, calls_records, calls_lists):
             calls.register(self, self.peer)
         # Ticks count from power-up on a chip, from elsewhere on other targets.
@@ -216,8 +217,13 @@ class App:
 
     # -- events ------------------------------------------------------------------------------
 
+    def _tell(self, method, params):
+        """News of riders and of the log: to nobody who may not ask for them."""
+        if self.gate.listens():
+            self.peer.notify(method, params)
+
     def _tap_done(self, summary):
-        self.peer.notify("tap", summary)
+        self._tell("tap", summary)
 
     async def tap_by_link(self, params):
         if self._link_tap:
@@ -242,7 +248,7 @@ class App:
     # -- tasks -------------------------------------------------------------------------------
 
     async def run(self):
-        self.log.notify = self.peer.notify
+        self.log.notify = self._tell
         tasks = [self._link(), self.ui.run(), self._begin()]
         if self.poller:
             tasks.append(self._cards())
@@ -342,6 +348,7 @@ class App:
         taps = self.taps.count
         while True:
             await self.clock.sleep_ms(_IDLE_MS)
+            self.gate.tick()
             if self.taps.busy():
                 continue
             if self.journal:

@@ -24,26 +24,25 @@ class Calls:
         self._heard = app.clock.ticks_ms()
         self._sink = [0, 0, 0]  # blocks, bytes, gaps
         self._sink_next = None
-        self._need = app.gate.need
         app.gate.register(peer)
         peer.on_message = self._alive
         peer.on_block = self._on_block
-        for name, function in (
-            ("ping", self.ping),
-            ("info", self.info),
-            ("reset", self.reset),
-            ("clock.set", self.clock_set),
-            ("screen", self.screen),
-            ("log.recent", self.log_recent),
-            ("link.baud", self.link_baud),
-            ("tap.link", self.tap_link),
-            ("scan.link", self.scan_link),
-            ("bench.sink", self.bench_sink),
-            ("bench.source", self.bench_source),
-            ("bench.weigh", self.bench_weigh),
-            ("bench.crypto", self.bench_crypto),
+        for name, function, right in (
+            ("ping", self.ping, None),
+            ("info", self.info, None),
+            ("reset", self.reset, "change"),
+            ("clock.set", self.clock_set, "change"),
+            ("screen", self.screen, "debug"),
+            ("log.recent", self.log_recent, "records"),
+            ("link.baud", self.link_baud, None),
+            ("tap.link", self.tap_link, "inject"),
+            ("scan.link", self.scan_link, "inject"),
+            ("bench.sink", self.bench_sink, "debug"),
+            ("bench.source", self.bench_source, "debug"),
+            ("bench.weigh", self.bench_weigh, "debug"),
+            ("bench.crypto", self.bench_crypto, "debug"),
         ):
-            peer.register(name, function)
+            peer.register(name, function, right)
 
     # -- the validator itself ----------------------------------------------------------------
 
@@ -96,7 +95,6 @@ class Calls:
         return info
 
     def reset(self, params):
-        self._need("change")
         asyncio.create_task(self._reset_soon())
         return {}
 
@@ -105,7 +103,6 @@ class Calls:
         self._app.board.reset()
 
     def clock_set(self, params):
-        self._need("change")
         seconds = params["unix"]
         if not isinstance(seconds, int) or not 1700000000 <= seconds < 4102444800:
             raise RpcError(REFUSED, "a time of unix seconds between 2023 and 2100 is needed")
@@ -114,11 +111,9 @@ class Calls:
         return {"unix": self._app.clock.unix()}
 
     def screen(self, params):
-        self._need("debug")
         return self._app.ui.content()
 
     def log_recent(self, params):
-        self._need("records")
         return self._app.log.recent()
 
     def _top(self):
@@ -155,18 +150,15 @@ class Calls:
                 self._app.log.warning("link", "no host at %d baud" % baud)
 
     def _alive(self):
-        self._app.gate.alive()
         self._heard = self._app.clock.ticks_ms()
 
     # -- riders over the link ----------------------------------------------------------------
 
     async def tap_link(self, params):
         """A card at the host: its APDUs go through calls of card.transceive."""
-        self._need("inject")
         return await self._app.tap_by_link(params)
 
     async def scan_link(self, params):
-        self._need("inject")
         try:
             code = bytes.fromhex(params["hex"])
         except ValueError:
@@ -187,7 +179,6 @@ class Calls:
 
     def bench_sink(self, params):
         """Count blocks on channel 1; returns what was counted since the last call."""
-        self._need("debug")
         blocks, size, gaps = self._sink
         self._sink = [0, 0, 0]
         self._sink_next = None
@@ -195,7 +186,6 @@ class Calls:
 
     async def bench_source(self, params):
         """Send `bytes` in blocks on channel 1."""
-        self._need("debug")
         left = min(params.get("bytes", 65536), 1 << 22)
         block = frame.encode_block(1, 0, bytes(512))
         sent = 0
@@ -208,14 +198,12 @@ class Calls:
 
     def bench_weigh(self, params):
         """Tell with each tap how many bytes of the heap it took."""
-        self._need("debug")
         self._app.taps.weigh = bool(params["on"])
         gc.collect()
         return {"heap_free": gc.mem_free()}
 
     def bench_crypto(self, params):
         """Time the cryptography: see calls_bench.py."""
-        self._need("debug")
         gc.collect()  # what is loaded now stays: let it fill the first holes
         from validator import calls_bench
 

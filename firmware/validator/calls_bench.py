@@ -139,7 +139,6 @@ class BenchCalls:
         """Make `times` records of taps that never were durable, each as a tap's; {"us", "most_us",
         "read", "program", "erase": operations on flash, "bytes": of bodies, "records": now}."""
         app = self._app
-        app.gate.need("inject")
         journal = app.journal
         if journal is None:
             raise RpcError(REFUSED, "the journal does not work: " + app.journal_fault)

@@ -11,7 +11,6 @@ def register(app, peer):
         return _lists(app).info()
 
     def contains(params):
-        app.gate.need("records")
         token = bytes.fromhex(params["token"])
         if len(token) != 8:
             raise RpcError(REFUSED, "a token has 16 hex digits")
@@ -29,8 +28,8 @@ def register(app, peer):
         return {"intact": await intact(lists, bank, header, Sink(app).pause)}
 
     peer.register("lists.info", info)
-    peer.register("lists.contains", contains)
-    peer.register("lists.check", check)
+    peer.register("lists.contains", contains, "records")
+    peer.register("lists.check", check, "records")
     if app.lists:
         app.transfer.sinks["list"] = Sink(app)
 
@@ -43,8 +42,6 @@ def _lists(app):
 
 class Sink:
     """Takes in one list at a time."""
-
-    right = "change"
 
     def __init__(self, app):
         self._app = app

@@ -22,9 +22,8 @@ class RecordCalls:
     def __init__(self, app):
         self._app = app
 
-    def _journal(self, right="records"):
+    def _journal(self):
         app = self._app
-        app.gate.need(right)
         if app.journal is None:
             raise RpcError(REFUSED, "the journal does not work: " + app.journal_fault)
         return app.journal
@@ -55,7 +54,7 @@ class RecordCalls:
 
     def ack(self, params):
         """The operator has the records up to number `to`: their flash may be used again."""
-        journal = self._journal("change")
+        journal = self._journal()
         to = params["to"]
         if not isinstance(to, int) or not 0 <= to < journal.next_seq:
             raise RpcError(REFUSED, "there is no record %r to acknowledge" % (to,))
@@ -78,7 +77,7 @@ class RecordCalls:
 
 def register(app, peer):
     calls = RecordCalls(app)
-    peer.register("records.info", calls.info)
-    peer.register("records.read", calls.read)
-    peer.register("records.ack", calls.ack)
+    peer.register("records.info", calls.info, "records")
+    peer.register("records.read", calls.read, "records")
+    peer.register("records.ack", calls.ack, "change")
     app.transfer.sources["records"] = calls.source

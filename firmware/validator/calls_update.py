@@ -14,8 +14,8 @@ class Updates:
         self._app = app
         app.transfer.sinks["image"] = self._sink
         peer.register("update.state", self.state)
-        peer.register("update.history", self.history)
-        peer.register("update.restart", self.restart)
+        peer.register("update.history", self.history, "records")
+        peer.register("update.restart", self.restart, "change")
         self._note()
 
     def _sink(self):
@@ -87,7 +87,6 @@ class Updates:
     def restart(self, params):
         """{"id", "slot"}: start anew once no tap is under way, unless that image runs in that
         slot: the call may come again after the start that it caused."""
-        self._app.gate.need("change")
         boot = self._app.boot
         if boot["id"] != params["id"] or boot["slot"] != params["slot"]:
             asyncio.create_task(self._restart())

@@ -21,6 +21,9 @@ from faretap.link import Link, Refused
 from validator.gate import challenge_text
 
 VARIABLE = "FARETAP_ACCESS"
+_TRIES = 3
+_OPEN_S = 10.0  # a rider who stands there goes first
+_TOKEN = 64
 
 
 class AccessError(FaretapError):
@@ -60,25 +63,51 @@ def passphrase() -> str:
 
 
 def open_session(link: Link, key: ec.EllipticCurvePrivateKey) -> dict[str, object]:
-    """{"name", "rights", "silence_ms"}; AccessError if the validator does not know the key."""
+    """{"name", "rights", "silence_ms"}; AccessError if the validator does not know the key.
+
+    From then on each message of `link` carries the session's token: it is this host's alone.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            answer = _opened(link, key)
+            break
+        except Refused as e:
+            if left and isinstance(e.data, dict) and e.data.get("kind") == "again":
+                continue  # the challenge was answered too late, or somebody else's is looked at
+            raise AccessError(
+                f"The validator gave no session: {e.message}.",
+                'Is this key listed under "access" in the configuration that it runs?',
+            ) from e
+    token = answer.pop("session", None)
+    if not isinstance(token, str) or not 0 < len(token) <= _TOKEN:
+        raise AccessError(
+            "The validator answered with a session that is none.",
+            "Use the version of faretap that its firmware came with.",
+        )
+    link.session = token
+    return answer
+
+
+def _opened(link: Link, key: ec.EllipticCurvePrivateKey) -> dict[str, object]:
     challenge = link.call("session.challenge")
     text = challenge_text(challenge["serial"], bytes.fromhex(challenge["nonce"]))
     r, s = decode_dss_signature(key.sign(text, ec.ECDSA(hashes.SHA256())))
-    try:
-        answer: dict[str, object] = link.call(
-            "session.open",
-            {
-                "public": compressed(key.public_key()).hex(),
-                "signature": (r.to_bytes(32, "big") + s.to_bytes(32, "big")).hex(),
-            },
-        )
-    except Refused as e:
-        raise AccessError(
-            f"The validator gave no session: {e.message}.",
-            'Is this key listed under "access" in the configuration that it runs?',
-        ) from e
+    answer: dict[str, object] = link.call(
+        "session.open",
+        {
+            "nonce": challenge["nonce"],
+            "public": compressed(key.public_key()).hex(),
+            "signature": (r.to_bytes(32, "big") + s.to_bytes(32, "big")).hex(),
+        },
+        timeout=_OPEN_S,
+        again=1.5,
+    )
     return answer
 
 
 def close_session(link: Link) -> None:
-    link.call("session.close")
+    """End this host's session; none of another host's."""
+    try:
+        link.call("session.close")
+    finally:
+        link.session = None

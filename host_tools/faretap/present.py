@@ -47,6 +47,7 @@ def tap(
         raise PresentError(f"There is no way {via!r} to present a card.", "Use wire or link.")
     bench = _bench(session)
     await_free_reader(session, timeout)
+    session.listen()
     session.forget_notifications()
     if lose_at_apdu is not None:
         options["lose_at_apdu"] = lose_at_apdu
@@ -137,6 +138,7 @@ def scan(
     if via != "wire":
         raise PresentError(f"There is no way {via!r} to show a code.", "Use wire or link.")
     bench = _bench(session)
+    session.listen()
     session.forget_notifications()
     deadline = time.monotonic() + timeout
     # After a start, the validator sets the engine up first: what that reads meanwhile is dropped.

@@ -106,6 +106,12 @@ class Session:
                 return params
         return None
 
+    def listen(self) -> None:
+        """Have the validator tell taps and log records: in service it tells them to nobody but a
+        session with the right to read them."""
+        if "life_cycle" in (info := self.link.call("info")) and info["life_cycle"] == "service":
+            self.link.call("log.recent")
+
     def forget_notifications(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:

@@ -1,7 +1,11 @@
 """JSON-RPC 2.0 in both directions over the console, at the validator's end.
 
 A call from the host that was lost on the way is sent again with the same id. So a call's answer is
-kept for a while: a repeated id gets the same answer, and what the call did is done once.
+kept for a while: a repeated id gets the same answer, and what the call did is done once. An answer
+is kept for whom it was made: a call is the same if its id, its method and its session are.
+
+First the permission, then the work: each call is registered with the right that it needs, which is
+asked for before its function sees the parameters.
 """
 
 import asyncio
@@ -12,7 +16,13 @@ import sys
 from validator.link import frame
 
 PARSE_LIMIT = 1400  # bytes of a message from the host: an APDU of 261 bytes in hex, and names
-_KEEP = 8  # answers kept for repeated calls
+_KEEP = 8  # calls whose answers are kept for repetitions
+_KEEP_ALL = 2000  # bytes of all of them
+_AT_WORK = 4  # calls that take their time, at once
+_ID = 64  # characters of an id
+_NAME = 40  # of a method's name and of a fault's, in an answer
+_TEXT = 160
+_AGAIN = {"kind": "again", "ms": 200}
 _SILENCE_MS = 450  # within a frame: longer than the host waits for credit
 _KEEP_BYTES = 600  # a longer answer is made again: only reading calls have such
 
@@ -51,9 +61,10 @@ class _Slot:
 class Peer:
     """Answers the host's calls, and calls the host.
 
-    `register(name, function)`: `function(params)` gets the params object (a dict) and returns what
-    JSON can carry; a coroutine function runs as a task of its own, so that the link goes on.
-    `on_block(channel, sequence, payload)` gets bulk data.
+    `register(name, function, right)`: `function(params)` gets the params object (a dict), returns
+    what JSON can carry; a coroutine function runs as a task of its own, so that the link goes on.
+    `right` is what `gate.need` asks for, None for what everybody may; `keep` False for an answer
+    that is for one pair of eyes. `on_block(channel, sequence, payload)` gets bulk data.
     """
 
     def __init__(self, console, clock):
@@ -61,18 +72,21 @@ class Peer:
         self._clock = clock
         self._decoder = frame.Decoder(PARSE_LIMIT, 4 * frame.WINDOW)
         self._methods = {}
-        self._answers = []  # [id, encoded answer or None while it runs], oldest first
+        # [id, method, session, encoded answer or None while it runs], oldest first
+        self._answers = []
+        self._at_work = 0
         self._waiting = {}  # id of our own call -> _Slot
         self._next_id = 0
         # The host remembers answers by id: ids of the boot before this one must not come again.
         self._session = os.urandom(3).hex()
+        self.gate = None  # validator.gate.Gate; None: safe mode, where there is none
         self.on_block = None
         self.on_message = None  # called at each valid message: the link is alive
         self.received = 0
         self.damaged = 0
 
-    def register(self, name, function):
-        self._methods[name] = function
+    def register(self, name, function, right=None, keep=True):
+        self._methods[name] = (function, right, keep)
 
     def notify(self, method, params):
         self._send({"jsonrpc": "2.0", "method": method, "params": params})
@@ -139,94 +153,102 @@ class Peer:
     def _message(self, message):
         if not isinstance(message, dict):
             return
-        if self.on_message:
-            self.on_message()
         call_id = message.get("id")
         method = message.get("method")
-        if isinstance(call_id, (list, dict)):
+        session = message.get("session")
+        if not isinstance(session, str):
+            session = None
+        if self.gate:
+            self.gate.hear(session)
+        if self.on_message:
+            self.on_message()
+        if not (call_id is None or isinstance(call_id, int) or isinstance(call_id, str)):
             return  # JSON-RPC knows no such id, and it cannot be looked up
-        if isinstance(method, (list, dict)):
-            if call_id is not None:
-                text = "a method is a string"
-                self._error([call_id, None], INVALID_REQUEST, text, None)
-            return
+        if len(call_id) > _ID if isinstance(call_id, str) else call_id and abs(call_id) >> 62:
+            return  # it would be kept
         if method is None:
             slot = self._waiting.get(call_id)
             if slot:
                 slot.answer = message
                 slot.done.set()
             return
+        params = message.get("params") or {}
         if call_id is None:
-            self._notification(method, message.get("params"))
+            return  # the host's notifications say nothing that a validator wants to know
+        if not isinstance(method, str) or not isinstance(params, dict):
+            text = "a method is a string, params an object"
+            self._error([call_id, None, None, None], INVALID_REQUEST, text, None)
             return
         for entry in self._answers:
-            if entry[0] == call_id:
-                if entry[1] is not None:
-                    self._console.write(entry[1])
+            if entry[0] == call_id and entry[1] == method and entry[2] == session:
+                if entry[3] is not None:
+                    self._console.write(entry[3])
                 return
-        entry = [call_id, None]
-        self._answers.append(entry)
-        if len(self._answers) > _KEEP:
-            self._forget()
-        self._serve(entry, method, message.get("params") or {})
+        self._serve([call_id, method, session, None], params)
 
-    def _forget(self):
-        for i, entry in enumerate(self._answers):
-            if entry[1] is not None:
-                self._answers.pop(i)
-                return
-
-    def _notification(self, method, params):
-        function = self._methods.get(method)
-        if function:
-            try:
-                function(params or {})
-            except Exception as e:
-                _print(e)
-
-    def _serve(self, entry, method, params):
-        function = self._methods.get(method)
+    def _serve(self, entry, params):
+        method = entry[1]
+        function, right, keep = self._methods.get(method, (None, None, True))
         if function is None:
-            text = "this validator has no call %s" % method
+            text = "this validator has no call %s" % method[:_NAME]
             self._error(entry, METHOD_NOT_FOUND, text, None)
+            return
+        try:
+            if right:
+                self.gate.need(right)
+        except RpcError as e:
+            self._raised(entry, e, False)
             return
         try:
             result = function(params)
         except Exception as e:
-            self._raised(entry, e)
+            self._raised(entry, e, keep)
             return
-        if hasattr(result, "send"):  # a coroutine
-            asyncio.create_task(self._later(entry, result))
+        later = hasattr(result, "send")  # a coroutine, which has not begun
+        if later and self._at_work >= _AT_WORK:
+            result.close()
+            text = "calls are under way: wait for their answers"
+            self._error(entry, REFUSED, text, _AGAIN, False)
+            return
+        if later:
+            self._at_work += 1
+            self._keep(entry)
+            asyncio.create_task(self._later(entry, result, keep))
         else:
-            self._result(entry, result)
+            self._result(entry, result, keep)
 
-    async def _later(self, entry, coroutine):
+    async def _later(self, entry, coroutine, keep):
         try:
             result = await coroutine
         except Exception as e:
-            self._raised(entry, e)
+            self._raised(entry, e, keep)
             return
-        self._result(entry, result)
+        finally:
+            self._at_work -= 1
+        self._result(entry, result, keep)
 
-    def _result(self, entry, result):
-        self._answer(entry, {"jsonrpc": "2.0", "id": entry[0], "result": result})
+    def _result(self, entry, result, keep):
+        self._answer(entry, {"jsonrpc": "2.0", "id": entry[0], "result": result}, keep)
 
-    def _error(self, entry, code, text, data):
+    def _error(self, entry, code, text, data, keep=False):
         error = {"code": code, "message": text}
         if data is not None:
             error["data"] = data
-        self._answer(entry, {"jsonrpc": "2.0", "id": entry[0], "error": error})
+        self._answer(entry, {"jsonrpc": "2.0", "id": entry[0], "error": error}, keep)
 
-    def _raised(self, entry, e):
+    def _raised(self, entry, e, keep):
         if isinstance(e, RpcError):
-            self._error(entry, e.code, e.message, e.data)
+            self._error(entry, e.code, e.message, e.data, keep)
         elif isinstance(e, (KeyError, TypeError, ValueError, AttributeError)):
-            self._error(entry, INVALID_PARAMS, "bad parameters: %r" % e, None)
+            text = "bad parameters: %s" % repr(e)[:_TEXT]
+            self._error(entry, INVALID_PARAMS, text, None, keep)
         else:
-            _print(e)
-            self._error(entry, INTERNAL_ERROR, "failed inside the validator: %r" % e, None)
+            if self.gate is None or self.gate.within():
+                _print(e)
+            text = "failed inside the validator: %s" % repr(e)[:_TEXT]
+            self._error(entry, INTERNAL_ERROR, text, None, keep)
 
-    def _answer(self, entry, message):
+    def _answer(self, entry, message, keep):
         try:
             data = frame.encode(message)
         except MemoryError:
@@ -236,10 +258,26 @@ class Peer:
             error = {"code": INTERNAL_ERROR, "message": "no memory for the answer: ask for less"}
             data = frame.encode({"jsonrpc": "2.0", "id": entry[0], "error": error})
         self._console.write(data)
-        if len(data) <= _KEEP_BYTES:
-            entry[1] = data
+        if keep and len(data) <= _KEEP_BYTES:
+            entry[3] = data
+            self._keep(entry)
         elif entry in self._answers:
             self._answers.remove(entry)
+
+    def _keep(self, entry):
+        """Keep this call; the oldest answers make room for it."""
+        answers = self._answers
+        if entry not in answers:
+            answers.append(entry)
+        size = 0
+        for kept in answers:
+            size += len(kept[3] or b"")
+        i = 0
+        while i < len(answers) and (len(answers) > _KEEP or size > _KEEP_ALL):
+            if answers[i][3] is None or answers[i] is entry:
+                i += 1  # at work
+            else:
+                size -= len(answers.pop(i)[3])
 
 
 def _print(e):

@@ -31,18 +31,16 @@ _COLLECT_EVERY = 8  # blocks; each leaves some 3 KB of garbage
 
 
 class Receiver:
-    """`params` are those of transfer.begin."""
+    """`params` are those of transfer.begin, `owner` whose it is (`gate.owner`)."""
 
-    def __init__(self, app, transfer, sink, params):
+    def __init__(self, app, transfer, sink, params, owner):
         self.id = os.urandom(1)[0]
-        self.right = getattr(sink, "right", "change")
+        self.owner = owner
         self._app = app
         self._transfer = transfer
         self._sink = sink
         self._header = {"kind": params["kind"], "size": params["size"], "digest": params["digest"]}
         self._size = params["size"]
-        if not isinstance(self._size, int) or not 0 < self._size < 1 << 27:
-            raise RpcError(REFUSED, "a transfer has a size of 1 byte to 128 MB")
         self._busy = True  # the sink is at work
         self._over = False
         self._next = 0
@@ -95,6 +93,11 @@ class Receiver:
             await self._app.clock.sleep_ms(10)
         self._drop()
 
+    def abandon(self):
+        """Nobody owns it any more: what is at work comes to its end, the rest does not begin."""
+        if not self._busy:
+            self._drop()
+
     def _drop(self):
         self._busy = False
         if not self._over:
@@ -111,6 +114,9 @@ class Receiver:
         if sequence != self.id or len(payload) < 5 or self._next >= self._size:
             return
         if self._busy or self._over or self._fault:
+            return
+        if not self._app.gate.owns(self.owner, True):
+            self.abandon()
             return
         self._heard = self._app.clock.ticks_ms()
         number = payload[0] << 8 | payload[1]
@@ -185,6 +191,9 @@ class Receiver:
         self._held = 0
         self._heard = self._app.clock.ticks_ms()
         self._busy = False
+        if not self._app.gate.owns(self.owner, True):
+            self._drop()
+            return
         self._tell()
 
     async def _put(self, number):

@@ -14,7 +14,9 @@ each within the link's window. Whatever takes them in is a *sink*:
                                         to go on at if that is not right behind `data`.
     sink.finish() -> what JSON carries  all is there: check it, put it in force. May come again.
     sink.drop()                         optional: forget what is held in memory
-    sink.right                          optional: what `app.gate.need` asks for ("change")
+
+A transfer needs the right "change", and belongs to the session that began it: another one can
+neither go on with it nor finish it, and it ends with its session.
 
 `begin`, `write` and `finish` may be coroutine functions. They raise RpcError or ValueError with a
 sentence to refuse: the host shows it, and the transfer ends. `write` is called while no tap is
@@ -53,12 +55,15 @@ class Transfer:
         self.slow = False  # the console is much slower than its line, see send.py
         self._app = app
         self._receiver = None
+        self._beginning = False
+        self._pulling = False
+        app.gate.on_end = self.ended
         self._others = peer.on_block
         peer.on_block = self._on_block
-        peer.register("transfer.begin", self.begin)
-        peer.register("transfer.state", self.state)
-        peer.register("transfer.finish", self.finish)
-        peer.register("transfer.pull", self.pull)
+        peer.register("transfer.begin", self._begin, "change")
+        peer.register("transfer.state", self.state, "change")
+        peer.register("transfer.finish", self._finish, "change")
+        peer.register("transfer.pull", self._pull, "records")
 
     def _on_block(self, channel, sequence, payload):
         if channel == CHANNEL:
@@ -73,13 +78,21 @@ class Transfer:
         while app.taps.busy():
             await app.clock.sleep_ms(10)
 
-    async def begin(self, params):
+    def _begin(self, params):
+        # Whose it is is asked here, where the message is served: its coroutine begins later.
+        return self.begin(params, self._app.gate.owner())
+
+    async def begin(self, params, owner):
         """{"kind", "size", "digest"} -> {"id", "next", "block"}: where the host is to go on."""
-        kind = params["kind"]
-        sink = self.sinks.get(kind)
+        sink = self.sinks.get(params["kind"])
         if sink is None:
-            raise RpcError(REFUSED, "this validator takes no %s" % kind)
-        self._app.gate.need(getattr(sink, "right", "change"))
+            raise RpcError(REFUSED, "this validator takes no %s" % str(params["kind"])[:40])
+        size = params["size"]
+        if not isinstance(size, int) or not 0 < size < 1 << 27:
+            raise RpcError(REFUSED, "a transfer has a size of 1 byte to 128 MB")
+        if self._beginning:
+            raise RpcError(REFUSED, "another transfer begins", {"kind": "again", "ms": 300})
+        self._beginning = True
         _collect(_THRESHOLD)
         try:
             from validator.link.receive import Receiver
@@ -87,13 +100,20 @@ class Transfer:
             while self._receiver:
                 await self._receiver.stop()
                 _collect(_THRESHOLD)
-            self._receiver = Receiver(self._app, self, sink() if callable(sink) else sink, params)
+            sink = sink() if callable(sink) else sink
+            self._receiver = Receiver(self._app, self, sink, params, owner)
             return await self._receiver.begin()
         except MemoryError:
             raise no_memory()
         finally:
+            self._beginning = False
             if not self._receiver:
                 _collect(-1)
+
+    def ended(self):
+        """A session has ended: what it had begun ends with it."""
+        if self._receiver:
+            self._receiver.abandon()
 
     def dropped(self, receiver):
         """That transfer is over, and its memory free."""
@@ -103,30 +123,43 @@ class Transfer:
 
     def _running(self, params):
         receiver = self._receiver
-        if receiver is None or params.get("id", receiver.id) != receiver.id:
+        if (
+            receiver is None
+            or params.get("id", receiver.id) != receiver.id
+            or not self._app.gate.owns(receiver.owner)
+            or receiver.owner != self._app.gate.owner()
+        ):
             raise RpcError(REFUSED, "no such transfer is under way: begin it again")
         return receiver
 
     def state(self, params):
         """{"id", "kind", "next", "held", "busy"} of the transfer under way, or {}."""
-        return self._receiver.state() if self._receiver else {}
+        receiver = self._receiver
+        if receiver is None or receiver.owner != self._app.gate.owner():
+            return {}
+        return receiver.state()
 
-    async def finish(self, params):
+    def _finish(self, params):
+        return self.finish(self._running(params))
+
+    async def finish(self, receiver):
         """All of it came: the sink puts it in force, and tells what it did."""
-        receiver = self._running(params)
-        self._app.gate.need(receiver.right)
         return await receiver.finish()
 
-    async def pull(self, params):
+    async def _pull(self, params):
         """{"kind", "from", "blocks"}: send what a source has; see send.py for the answer."""
-        kind = params["kind"]
-        source = self.sources.get(kind)
+        source = self.sources.get(params["kind"])
         if source is None:
-            raise RpcError(REFUSED, "this validator has no %s to send" % kind)
-        self._app.gate.need("records")
-        from validator.link import send
+            raise RpcError(REFUSED, "this validator has no %s to send" % str(params["kind"])[:40])
+        if self._pulling:
+            raise RpcError(REFUSED, "another host is being sent", {"kind": "again", "ms": 300})
+        self._pulling = True
+        try:
+            from validator.link import send
 
-        return await send.run(self._app, source, params)
+            return await send.run(self._app, source, params)
+        finally:
+            self._pulling = False
 
 
 def no_memory():

@@ -15,6 +15,8 @@ from faretap.cli.common import Json, Port, app, out, print_json, say
 from faretap.session import connect
 from faretap.shown import shown
 
+_SIGN_S = 15.0  # between signs of life of a session
+
 
 @app.command()
 def info(port: Port, json: Json = False) -> None:
@@ -117,9 +119,13 @@ def log(
             say(f"no log records yet ({e}); following the console")
         validator.on_notification = notification
         end = time.monotonic() + seconds if seconds else None
+        sign = time.monotonic() + _SIGN_S
         while end is None or time.monotonic() < end:
             time.sleep(0.1)
             validator.link.check()
+            if validator.link.session is not None and time.monotonic() > sign:
+                validator.link.call("ping")  # a session ends with its host's silence
+                sign = time.monotonic() + _SIGN_S
 
 
 @app.command()

@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import logging
 import queue
-import random
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -35,6 +35,7 @@ _QUIET_S = 0.4  # without credit for so long, what was on the way is taken as co
 _KEEP = 32  # answers to the validator's calls kept for repeated ones
 _SILENCE_S = 0.5  # in a frame: what comes after that is not its rest
 _STAY_S = 3.0  # between signs of life at a raised rate
+_AGAIN_MS = 5000  # the longest that a validator may ask for before a call is made again
 _SLICE = 64  # bytes: the validator credits in such steps, so larger writes only wait longer
 
 
@@ -84,6 +85,7 @@ class Link:
         self.on_block: Callable[[int, int, bytes], None] = lambda channel, sequence, data: None
         # Asked when a call wants a right that this host has not shown: True, it has now.
         self.on_refused: Callable[[Refused], bool] | None = None
+        self.session: str | None = None  # token of the session that this host opened
         self.damaged = 0  # frames whose check failed
         self.repeats = 0  # calls that had to be sent again
         self._served: dict[str, Serve] = {}
@@ -91,7 +93,7 @@ class Link:
         self._waiting: dict[str, _Waiter] = {}
         self._ids = itertools.count(1)
         # Another host may have used the same numbers a moment ago.
-        self._prefix = f"{random.getrandbits(30):x}"
+        self._prefix = secrets.token_hex(4)
         self._decoder = frame.Decoder(1 << 20, 8192)
         self._last_byte = 0.0
         self._lock = threading.Lock()  # _waiting, _answers
@@ -122,18 +124,38 @@ class Link:
         While a frame is on its way in, time does not count: a long answer is an answer.
         """
         try:
-            return self._call(method, params, timeout, again)
+            return self._patient(method, params, timeout, again)
         except Refused as e:
             wants = isinstance(e.data, dict) and "need" in e.data
             if not wants or self.on_refused is None or not self.on_refused(e):
                 raise
-        return self._call(method, params, timeout, again)
+        return self._patient(method, params, timeout, again)
+
+    def _patient(self, method: str, params: Params | None, timeout: float, again: float) -> Any:
+        """The same; a validator that is at work on something else is asked again a moment later,
+        as long as `timeout` lasts."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                left = max(deadline - time.monotonic(), min(timeout, again))
+                return self._call(method, params, left, again)
+            except Refused as e:
+                if not isinstance(e.data, dict) or e.data.get("kind") != "again":
+                    raise
+                wait = e.data.get("ms")
+                if not isinstance(wait, int) or not 0 < wait <= _AGAIN_MS:
+                    raise
+                if time.monotonic() + wait / 1000 >= deadline:
+                    raise
+                time.sleep(wait / 1000)
 
     def _call(self, method: str, params: Params | None, timeout: float, again: float) -> Any:
         call_id = f"{self._prefix}-{next(self._ids)}"
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": call_id, "method": method}
         if params:
             message["params"] = params
+        if self.session is not None:
+            message["session"] = self.session
         data = frame.encode(message)
         waiter = _Waiter()
         with self._lock:

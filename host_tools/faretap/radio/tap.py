@@ -42,6 +42,7 @@ def tap(
         raise PresentError(f"This card cannot be presented: {e}.") from e
     check(card)
     await_free_reader(session, timeout)
+    session.listen()
     session.forget_notifications()
     deadline = time.monotonic() + timeout
     summary: dict[str, Any] | None = None

@@ -74,7 +74,7 @@ class Device:
         self._calls: dict[str, Any] = {}
         calls_config.register(self, self)
 
-    def register(self, name: str, function: Any) -> None:
+    def register(self, name: str, function: Any, right: str | None = None) -> None:
         self._calls[name] = function
 
     def configured(self) -> None:

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes import Registry
 from faretap.link import transfer
 from faretap.link.client import LinkError, NoAnswer, Refused
 from faretap.link.transfer import BLOCK, pack, pull, send, split
-from transfer_bench import App, Peer, Sink
+from transfer_bench import App, Sink
 from validator.link.peer import RpcError
 from validator.link.transfer import Transfer
 
@@ -42,7 +43,7 @@ class Line:
     def __init__(self, ways: Callable[[str], str] = lambda direction: "whole") -> None:
         self.app = App()
         self.app.clock.stands = True
-        self.peer = Peer()
+        self.peer = Registry()
         self.transfer = Transfer(self.app, self.peer)
         self.app.transfer = self.transfer  # type: ignore[attr-defined]
         self.sink = Sink()
@@ -83,7 +84,7 @@ class Line:
         self.calls.append(method)
 
         async def ask() -> Any:
-            result = self.peer.methods[method](params or {})
+            result = self.peer.calls[method](params or {})
             return await result if hasattr(result, "send") else result
 
         try:
