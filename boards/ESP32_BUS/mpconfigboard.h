@@ -1,5 +1,5 @@
 #define MICROPY_HW_BOARD_NAME               "Faretap bus validator"
-#define MICROPY_HW_MCU_NAME                 "ESP32-WROOM-32E"
+#define MICROPY_HW_MCU_NAME                 "ESP32-WROOM-32E-N8"
 
 #define MICROPY_HW_I2C0_SCL                 (22)
 #define MICROPY_HW_I2C0_SDA                 (21)

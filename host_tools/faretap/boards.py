@@ -264,6 +264,22 @@ class Devices(_Strict):
         return found
 
 
+# The flash map (docs/storage.md): what a board has at the least, in KB. Boards with 8 MB and more
+# have "tickets" and "spare" as well.
+MAP_KB = {
+    "nvs": 24,
+    "factory": 64,
+    "vfs": 112,
+    "app_a": 464,
+    "app_b": 464,
+    "config": 64,
+    "tariff": 64,
+    "riders": 128,
+    "journeys": 32,
+    "lists": 256,
+    "journal": 512,
+}
+
 INPUTS = ("READER_RX", "READER_MISO", "READER_IRQ", "SCANNER_RX", "PSAM0_RX", "PSAM1_RX")
 
 
@@ -317,8 +333,7 @@ def load(name: str, base: Path | None = None) -> Board:
     try:
         partitions = load_csv(path / "partitions.csv")
         partitions.check(flash_size)
-        for needed in ("nvs", "factory", "vfs", "app_a", "app_b", "config", "lists", "journal"):
-            partitions[needed]
+        _check_map(path / "partitions.csv", partitions)
     except ImageError as e:
         text = str(e)
         prefix = "" if text.startswith(str(path)) else f"{path / 'partitions.csv'}: "
@@ -348,6 +363,17 @@ def load_pins(path: Path) -> dict[str, int]:
             raise BoardError(f"{path}:{number}: {row[0]} is there twice.")
         found[row[0]] = int(match.group(1))
     return found
+
+
+def _check_map(path: Path, partitions: PartitionTable) -> None:
+    """Each partition that the firmware looks for is there, and large enough for its purpose."""
+    for name, kb in MAP_KB.items():
+        size = partitions[name].size
+        if size < kb * 1024:
+            raise _wrong(path, name, f"{size // 1024}K", f"{kb}K or more")
+    slots = [partitions[name].size // 1024 for name in ("app_a", "app_b")]
+    if slots[0] != slots[1]:
+        raise _wrong(path, "app_b", f"{slots[1]}K", f"{slots[0]}K, as app_a has")
 
 
 def _read(path: Path) -> bytes:

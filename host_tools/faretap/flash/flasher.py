@@ -135,13 +135,12 @@ def _connected(port: str, board: Board) -> Iterator[Any]:
         except _FAILURES as e:
             raise on_connect(port, e) from e
         if board.facts.label != esp.CHIP_NAME:
-            fitting = [n for n in boards.names() if boards.load(n).facts.label == esp.CHIP_NAME]
             with contextlib.suppress(*_FAILURES):
                 reset_chip(esp)
             raise FlashError(
                 f"The chip at {port} is an {esp.CHIP_NAME}, and {board.name} has an "
                 f"{board.facts.label}.",
-                f"Take --board {' or '.join(fitting)}." if fitting else "Take another board.",
+                _fitting(esp.CHIP_NAME),
             )
         try:
             if esp.secure_download_mode or esp.get_flash_encryption_enabled():
@@ -213,6 +212,15 @@ def _write(
         raise on_write(port, e, bar.done, bar.total) from e
 
 
+def _fitting(chip: str, size: int | None = None) -> str:
+    """Which boards have that kind of chip, and flash of `size` bytes, as a next step."""
+    known = [boards.load(name) for name in boards.names()]
+    fitting = [
+        b.name for b in known if b.facts.label == chip and (size is None or b.flash_size == size)
+    ]
+    return f"Take --board {' or '.join(fitting)}." if fitting else "Take another module."
+
+
 def _flash_size(esp: Any, port: str, board: Board) -> int:
     named = detect_flash_size(esp)
     if named is None:
@@ -225,7 +233,7 @@ def _flash_size(esp: Any, port: str, board: Board) -> int:
         raise FlashError(
             f"The chip at {port} has {size >> 20} MB of flash, and {board.name} needs "
             f"{board.flash_size >> 20} MB.",
-            "Take a module with more, or the --board for this one.",
+            _fitting(esp.CHIP_NAME, size),
         )
     esp.flash_set_parameters(size)
     return size

@@ -36,11 +36,22 @@ _FIRST = tuple(
 
 @dataclass(frozen=True)
 class AppImage:
-    """`data` is the slot's whole content; `files` are the files in it, the manifest included."""
+    """`data` is the slot's whole content; `files` are the files in it, the manifest included.
+
+    `used`: how many bytes of the slot an image that was built takes: littlefs, packed part and
+    the tables of the first start (docs/memory.md). None: the image was read back.
+    """
 
     data: bytes
     manifest: dict[str, Any]
     files: dict[str, bytes]
+    used: int | None = None
+
+    @property
+    def spare(self) -> float:
+        """The share of the slot that is left, 0 to 1, of an image that was built."""
+        assert self.used is not None
+        return 1 - self.used / len(self.data)
 
     @property
     def id(self) -> str:
@@ -84,7 +95,7 @@ def build_app(
     manifest = make_manifest(board, files, version)
     files["manifest.json"] = _json(manifest)
     data = filesystem.pack(files, slot, filesystem.SLOT_BLOCK, _what(board))
-    return AppImage(data, manifest, files)
+    return AppImage(data, manifest, files, filesystem.used(data, filesystem.SLOT_BLOCK))
 
 
 def _in_two_parts(board: Board, files: dict[str, bytes], version: str, slot: int) -> AppImage:
@@ -105,8 +116,8 @@ def _in_two_parts(board: Board, files: dict[str, bytes], version: str, slot: int
             del first["manifest.json"]
             at += 8 * filesystem.SLOT_BLOCK
     sector = filesystem.SECTOR_BLOCK
-    room = slot - (at + len(packed.data) + sector - 1) // sector * sector
-    if room < packed.room and files.keys() & constants.files().keys():
+    behind = (at + len(packed.data) + sector - 1) // sector * sector
+    if slot - behind < packed.room and files.keys() & constants.files().keys():
         # The tables that the first start makes save more memory than these constants do.
         rest = {path: data for path, data in files.items() if path not in constants.files()}
         return _in_two_parts(board, rest, version, slot)
@@ -116,7 +127,7 @@ def _in_two_parts(board: Board, files: dict[str, bytes], version: str, slot: int
             f"{sum(len(data) for data in files.values())} bytes in {slot}."
         )
     data = inplace.join(front, packed.data, slot, filesystem.SLOT_BLOCK)
-    return AppImage(data, manifest, {**files, **first})
+    return AppImage(data, manifest, {**files, **first}, behind + packed.room)
 
 
 def _what(board: Board) -> str:

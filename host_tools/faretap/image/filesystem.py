@@ -73,6 +73,15 @@ def unpack(image: bytes, block: int) -> dict[str, bytes]:
     return found
 
 
+def used(image: bytes, block: int) -> int:
+    """How many bytes of an image its blocks in use take, wherever in it they lie."""
+    fs = _filesystem(UserContext(buffer=bytearray(image)), len(image), block)
+    fs.mount()
+    blocks: int = fs.used_block_count
+    fs.unmount()
+    return blocks * block
+
+
 def _filesystem(context: UserContext, size: int, block: int) -> LittleFS:
     return LittleFS(
         context=context, mount=False, block_size=block, block_count=size // block, **_GEOMETRY

@@ -73,7 +73,7 @@ def plan(entries: int, space: int) -> Layout:
             return best
     raise ListFileError(
         f"{entries} tokens do not fit into the {space} bytes that the validator has for them.",
-        "Leave out cards that have expired, or name a board with more flash.",
+        "Leave out cards that have expired, or name boards with more flash by --board.",
     )
 
 

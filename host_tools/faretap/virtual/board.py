@@ -24,7 +24,7 @@ from . import parts as parts_module
 from .bench_server import BenchSession
 from .chip import HEAP, Chip
 from .connection import Connection, SerialClient
-from .flash import Flash, FlashError
+from .flash import SIZE, Flash, FlashError
 from .parts import Refused
 from .reset_circuit import ResetCircuit
 from .ssd1306 import ADDRESS as DISPLAY_ADDRESS
@@ -52,7 +52,7 @@ class VirtualBoard:
         listen: tuple[str, int] = ("127.0.0.1", 0),
         heap: int = HEAP,
         unpaced: bool = False,
-        flash_size: int = 4 * 1024 * 1024,
+        flash_size: int = SIZE,
         parts: Mapping[int, SerialPart] | None = None,
     ) -> None:
         # The interpreter is started elsewhere, and has to find its files there.

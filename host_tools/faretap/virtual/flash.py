@@ -12,6 +12,7 @@ import mmap
 from pathlib import Path
 
 SECTOR = 4096
+SIZE = 8 * 1024 * 1024  # of a new board's chip, as boards/VIRTUAL has it
 
 
 class FlashError(Exception):
@@ -24,7 +25,7 @@ class Flash:
     An existing file keeps its size, whatever `size` says: a chip does not grow.
     """
 
-    def __init__(self, path: Path, size: int = 4 * 1024 * 1024) -> None:
+    def __init__(self, path: Path, size: int = SIZE) -> None:
         if size < 1 << 18 or size & (size - 1):
             raise ValueError(f"flash size {size} is not a power of two of at least 256 KB")
         if not path.exists():

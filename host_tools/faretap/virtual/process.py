@@ -18,6 +18,7 @@ from faretap.address import bracketed, host_port
 from .bench import BenchClient
 from .board import BoardError, VirtualBoard
 from .chip import HEAP
+from .flash import SIZE
 
 _READY = "listening on "
 _START_S = 20.0
@@ -30,7 +31,7 @@ def run_foreground(
     port: int = 0,
     heap: int = HEAP,
     unpaced: bool = False,
-    flash_size: int = 4 * 1024 * 1024,
+    flash_size: int = SIZE,
     with_stdin: bool = False,
 ) -> None:
     """Run a board until SIGTERM or Ctrl-C; prints one line when its port is open.
@@ -118,7 +119,7 @@ def spawn(
     unpaced: bool = False,
     host: str = "127.0.0.1",
     port: int = 0,
-    flash_size: int = 4 * 1024 * 1024,
+    flash_size: int = SIZE,
 ) -> VirtualProcess:
     """Start a virtual validator whose folder is `state`, and wait until its port is open.
 
@@ -171,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--listen", default="127.0.0.1:0", help="HOST:PORT, port 0 for any")
     parser.add_argument("--heap", type=int, default=HEAP, help="heap of the chip, bytes")
     parser.add_argument("--unpaced", action="store_true", help="bytes take no time")
-    parser.add_argument("--flash-size", type=int, default=4 * 1024 * 1024, help="bytes")
+    parser.add_argument("--flash-size", type=int, default=SIZE, help="bytes")
     parser.add_argument("--with-stdin", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     found = host_port(options.listen)

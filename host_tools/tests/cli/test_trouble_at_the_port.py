@@ -115,7 +115,7 @@ def test_the_wrong_board(run: Run, board: VirtualProcess, release: Callable[...,
 def test_a_flash_too_small(run: Run, make_board: MakeBoard) -> None:
     board = make_board(flash=None, flash_size=2 << 20)
     text = run("flash", "--port", board.port_url, "--board", "VIRTUAL").sentence()
-    assert "has 2 MB of flash, and VIRTUAL needs 4 MB" in text
+    assert "has 2 MB of flash, and VIRTUAL needs 8 MB" in text
 
 
 def test_unplugged_while_it_is_flashed(start: Start, run: Run, tmp_path: Path) -> None:

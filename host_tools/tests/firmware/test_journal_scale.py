@@ -73,10 +73,11 @@ def cost_ms(flash: FlashSim) -> float:
     return (flash.reads * READ_US + flash.read_bytes * BYTE_US) / 1000
 
 
-def test_four_thousand_quickpass_taps_on_4_mb() -> None:
-    flash = FlashSim(sectors("ESP32_BUS"))
+@pytest.mark.parametrize(("board", "least"), [("ESP32_BUS_4M", 2600), ("ESP32_BUS", 13_500)])
+def test_quickpass_taps(board: str, least: int) -> None:
+    flash = FlashSim(sectors(board))
     held = fill(flash, *QUICKPASS, key=KEY)
-    assert held >= 4000, held
+    assert held >= least, held
     assert cost_ms(flash) < 20
     entries = list(mounted(flash).read(held - 30, True))
     assert [e[0] for e in entries if e[0]] == list(range(held - 30, held + 1))
@@ -96,10 +97,11 @@ def purses(flash: FlashSim) -> int:
     return int(journal.info()["unacknowledged"])
 
 
-def test_eight_thousand_purse_taps_on_4_mb() -> None:
-    flash = FlashSim(sectors("ESP32_BUS"))
+@pytest.mark.parametrize(("board", "least"), [("ESP32_BUS_4M", 5200), ("ESP32_BUS", 27_000)])
+def test_purse_taps(board: str, least: int) -> None:
+    flash = FlashSim(sectors(board))
     held = purses(flash)
-    assert held >= 8000, held
+    assert held >= least, held
     assert cost_ms(flash) < 20
     entries = [entry for entry in mounted(flash).read(held - 30, True) if entry[0]]
     assert [(e[0], e[1][-16:]) for e in entries] == [
@@ -108,14 +110,14 @@ def test_eight_thousand_purse_taps_on_4_mb() -> None:
     assert all(entry[3] for entry in entries)
 
 
-def test_sixty_thousand_purse_taps_on_16_mb() -> None:
+def test_thirty_thousand_purse_taps_on_16_mb() -> None:
     flash = FlashSim(sectors("ESP32S3_BUS"))
     held = purses(flash)
-    assert held >= 60000, held
+    assert held >= 31_000, held
     assert cost_ms(flash) < 20
 
 
-@pytest.mark.parametrize("board", ["ESP32_BUS", "ESP32S3_BUS"])
+@pytest.mark.parametrize("board", ["ESP32_BUS_4M", "ESP32_BUS", "ESP32S3_BUS"])
 def test_mount_of_a_full_journal(board: str) -> None:
     count = sectors(board)
     for records, ack in ((0, False), (10, False), (10**9, False), (9 * count // 2, True)):

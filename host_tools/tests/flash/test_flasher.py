@@ -29,7 +29,7 @@ def pattern(name: str, size: int) -> bytes:
 def used_flash(path: Path) -> None:
     """A flash that was in service: every partition holds something."""
     table = boards.load("VIRTUAL").partitions
-    data = bytearray(pattern("old", 4 << 20))
+    data = bytearray(pattern("old", 8 << 20))
     for part in table:
         data[part.offset : part.end] = pattern(part.name, part.size)
     path.parent.mkdir(exist_ok=True)
@@ -80,7 +80,7 @@ def test_flashing_twice_and_changed(
     assert before_start == [pattern("nvs", table["nvs"].size)]
     assert [p.name for p in report.pieces] == [p.name for p in one.pieces]
     assert report.written == sum(len(p.data) for p in one.pieces)
-    assert (report.chip[:5], report.flash_size, report.app_id) == ("ESP32", 4 << 20, one.app.id)
+    assert (report.chip[:5], report.flash_size, report.app_id) == ("ESP32", 8 << 20, one.app.id)
     assert report.mac == board.bench().status()["mac"]
     assert report.hello == "hello" and called == [board.port_url]
     assert {"build", "connect", "compare", "write", "reset", "hello"} == set(report.seconds)
@@ -139,13 +139,13 @@ def test_another_kind_of_chip(virtual: Virtual, make_pieces: MakePieces) -> None
     with pytest.raises(FlashError) as caught:
         flash(virtual().port_url, taxi, pieces=make_pieces("1"))
     assert "is an ESP32, and ESP32C3_TAXI has an ESP32-C3." in str(caught.value)
-    assert "Take --board ESP32_BUS or VIRTUAL." in str(caught.value)
+    assert "Take --board ESP32_BUS or ESP32_BUS_4M or VIRTUAL." in str(caught.value)
 
 
 def test_a_flash_too_small(virtual: Virtual, make_pieces: MakePieces) -> None:
     board = dataclasses.replace(boards.load("VIRTUAL"), flash_size=16 << 20)
     process = virtual()
-    with pytest.raises(FlashError, match="has 4 MB of flash, and VIRTUAL needs 16 MB"):
+    with pytest.raises(FlashError, match="has 8 MB of flash, and VIRTUAL needs 16 MB"):
         flash(process.port_url, board, pieces=make_pieces("1"))
 
 

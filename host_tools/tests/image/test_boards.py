@@ -12,8 +12,10 @@ import pytest
 
 from faretap import boards
 from faretap.boards import BoardError, load, load_pins
+from faretap.lists import room
+from faretap.lists.builder import MAX_FALSE, plan
 
-NAMES = ["ESP32C3_TAXI", "ESP32S3_BUS", "ESP32_BUS", "VIRTUAL"]
+NAMES = ["ESP32C3_TAXI", "ESP32S3_BUS", "ESP32_BUS", "ESP32_BUS_4M", "VIRTUAL"]
 # From the modules' datasheets, not from the code under test.
 TAKEN = {
     "esp32": {1, 3, 6, 7, 8, 9, 10, 11, 20, 24, 28, 29, 30, 31},
@@ -52,10 +54,64 @@ def test_partitions_fill_the_flash(name: str) -> None:
         assert partition.offset % (0x10000 if partition.type == 0 else 0x1000) == 0
         at = partition.end
     assert at == board.flash_size
-    assert board.partitions["app_a"].size == board.partitions["app_b"].size
-    # 100,000 entries of the deny list, at the least four bytes each.
-    assert board.partitions["lists"].size >= 400_000
-    assert [p.subtype for p in board.partitions if p.name in ("app_a", "journal")] == [0x40, 0x44]
+
+
+# What the issues that are to come need, from their own figures; see docs/storage.md.
+SMALL = {"ESP32_BUS_4M", "ESP32C3_TAXI"}
+SUBTYPES = {
+    "app_a": 0x40,
+    "app_b": 0x41,
+    "config": 0x42,
+    "lists": 0x43,
+    "journal": 0x44,
+    "riders": 0x45,
+    "tariff": 0x46,
+    "journeys": 0x47,
+    "tickets": 0x48,
+    "spare": 0x49,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_map_has_room_for_all_that_comes(name: str) -> None:
+    board = load(name)
+    kb = {p.name: p.size // 1024 for p in board.partitions}
+    assert {
+        p.name: p.subtype for p in board.partitions if p.subtype >= 0x40 and p.name != "vfs"
+    } == {p: n for p, n in SUBTYPES.items() if name not in SMALL or p not in ("tickets", "spare")}
+    assert kb["app_a"] == kb["app_b"] >= 464
+    assert kb["riders"] >= 128 and kb["riders"] % 4 == 0
+    assert kb["tariff"] >= 2 * 32 and kb["tariff"] % 8 == 0
+    # 500 riders on board, 32 bytes each, twice while they are compacted.
+    assert kb["journeys"] * 1024 >= 2 * 500 * 32
+    tokens = 50_000 if name in SMALL else 100_000
+    assert plan(tokens, room(board.partitions["lists"].size)).false_positive(tokens) <= MAX_FALSE
+    if name in SMALL:
+        # What a 4 MB module loses; it is written in board.md.
+        assert kb["journal"] >= 512
+        return
+    # A day of 1,200 taps of at most 210 bytes and 640 stops of 48, four times.
+    assert kb["journal"] * 1024 >= 3 << 20 > 4 * (1200 * 210 + 640 * 48)
+    # MicroPython's own tables for these chips have 1984 KB for it: larger it cannot be.
+    assert kb["factory"] >= 1984 or board.virtual
+    assert kb["tickets"] >= 128 and kb["spare"] >= 64
+
+
+def test_a_city_of_300_lines_fits_the_large_board() -> None:
+    bank = load("ESP32S3_BUS").partitions["tariff"].size // 2
+    assert bank >= 300 * 8 * 1024 + 24 * 1024  # and the glyphs
+
+
+def test_the_small_board_is_the_bus_board_but_for_its_flash() -> None:
+    small, bus = load("ESP32_BUS_4M"), load("ESP32_BUS")
+    assert (small.flash_size, bus.flash_size) == (4 << 20, 8 << 20)
+    assert small.devices.model_copy(update={"board": bus.name}) == bus.devices
+    assert (small.path / "pins.csv").read_bytes() == (bus.path / "pins.csv").read_bytes()
+    order = [p.name for p in bus.partitions if p.name not in ("tickets", "spare")]
+    assert [p.name for p in small.partitions] == order
+    losses = (small.path / "board.md").read_text()
+    for word in ("50,000", "journal", "taxi and gate"):
+        assert word in losses
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,8 +137,10 @@ def test_the_virtual_board_is_an_esp32_bus_board_with_a_psam() -> None:
     assert virtual.virtual and not bus.virtual
     names = [p.name for p in bus.partitions]
     assert [p.name for p in virtual.partitions] == names
-    for name in ("nvs", "config", "lists", "journal"):  # code for 64 bits is larger
-        assert virtual.partitions[name] == bus.partitions[name]
+    for name in names:  # code for 64 bits is larger
+        if name not in ("factory", "vfs", "app_a", "app_b"):
+            assert virtual.partitions[name] == bus.partitions[name]
+    assert virtual.flash_size == bus.flash_size
     pins = virtual.devices.pins()
     slot = {name: pins.pop(name) for name in list(pins) if name.startswith("PSAM0_")}
     assert set(slot) == {"PSAM0_TX", "PSAM0_RX", "PSAM0_RESET", "PSAM0_CLOCK"}
@@ -97,7 +155,10 @@ def test_targets() -> None:
 
 
 def test_an_unknown_board_names_those_there_are() -> None:
-    with pytest.raises(BoardError, match="no board 'ESP32_TRAM'.*ESP32C3_TAXI, ESP32S3_BUS"):
+    with pytest.raises(
+        BoardError,
+        match="no board 'ESP32_TRAM'.*ESP32C3_TAXI, ESP32S3_BUS, ESP32_BUS, ESP32_BUS_4M",
+    ):
         load("ESP32_TRAM")
 
 
@@ -156,10 +217,18 @@ def test_a_mistake_is_named_with_what_would_be_right(
         ("devices.json", "{", "[", "not JSON"),
         ("pins.csv", "GPIO33", "PIN33", "'BUZZER,PIN33'; right would be NAME,GPIO17"),
         ("pins.csv", "BUZZER", "LIGHT_RED", "LIGHT_RED is there twice"),
-        ("partitions.csv", "0x1E8000", "0x1E0000", "app_a at 0x1e0000 overlaps vfs"),
+        ("partitions.csv", "0x230000", "0x220000", "app_a at 0x220000 overlaps vfs"),
         ("partitions.csv", "lists,", "list,", "has no 'lists'"),
-        ("partitions.csv", "0xE0000", "0xF0000", "journal ends at 0x410000, behind the flash"),
-        ("sdkconfig.board", "FLASHSIZE", "SIZE", "needs one CONFIG_ESPTOOLPY_FLASHSIZE"),
+        ("partitions.csv", "riders,", "rider,", "has no 'riders'"),
+        ("partitions.csv", "0x40000", "0x1F000", "riders is '124K'; right would be 128K or more"),
+        ("partitions.csv", "0x90000", "0x80000", "app_b is '576K'; right would be 512K, as app_a"),
+        ("partitions.csv", "0x300000", "0x310000", "journal ends at 0x810000, behind the flash"),
+        (
+            "sdkconfig.board",
+            "FLASHSIZE_8MB=y",
+            "FLASHSIZE_8MB=",
+            "needs one CONFIG_ESPTOOLPY_FLASHSIZE",
+        ),
     ],
 )
 def test_a_mistake_in_a_file_is_named(

@@ -15,7 +15,7 @@ from faretap.image import ImageError, partitions
 from faretap.image.micropython import obtain, read, with_flash_size
 from faretap.image.whole import build_pieces, whole_flash
 
-CHIPS = {"ESP32_BUS": 0, "ESP32S3_BUS": 9, "ESP32C3_TAXI": 5}
+CHIPS = {"ESP32_BUS": 0, "ESP32_BUS_4M": 0, "ESP32S3_BUS": 9, "ESP32C3_TAXI": 5}
 
 
 @pytest.fixture(autouse=True)
@@ -105,14 +105,14 @@ def test_an_official_image_is_taken_apart(release: Release, name: str) -> None:
         assert checked.chip_id == CHIPS[name]
         assert checked.checksum == checked.calculate_checksum()
         assert checked.stored_digest == checked.calc_digest
-    sizes = {4 << 20: 0x2, 16 << 20: 0x4}
+    sizes = {4 << 20: 0x2, 8 << 20: 0x3, 16 << 20: 0x4}
     assert found.bootloader[3] >> 4 == sizes[board.flash_size]
     assert found.bootloader[3] & 0xF == 0xF
 
 
 def test_the_flash_size_changes_nothing_else(release: Release) -> None:
     boot = read(release(), boards.load("ESP32_BUS"), "M.bin").bootloader
-    assert with_flash_size(boot, 4 << 20) == boot
+    assert with_flash_size(boot, 8 << 20) == boot
     larger = with_flash_size(boot, 16 << 20)
     assert [n for n in range(len(boot) - 32) if larger[n] != boot[n]] == [3]
     assert larger[-32:] == hashlib.sha256(larger[:-32]).digest()
@@ -164,7 +164,7 @@ def test_every_damaged_part_is_noticed(release: Release) -> None:
         ({"version": "v1.23.0"}, "is MicroPython v1.23.0; Faretap needs 1.24 or later"),
         ({"project": "blinky", "text": b""}, "an ESP application, but not MicroPython"),
         ({"version": "1", "text": b""}, "does not say which version"),
-        ({"padding": 0x1F0000}, "needs .* bytes; ESP32_BUS has 1818624 for MicroPython"),
+        ({"padding": 0x1FFF00}, "needs .* bytes; ESP32_BUS has 2097152 for MicroPython"),
     ],
 )
 def test_what_is_not_usable_is_refused(
@@ -239,7 +239,7 @@ def test_the_whole_flash(release: Release, tmp_path: Path) -> None:
 
 def test_the_virtual_board_brings_its_own() -> None:
     flash = whole_flash("VIRTUAL")
-    assert len(flash) == 4 << 20
+    assert len(flash) == 8 << 20
     assert flash == whole_flash("VIRTUAL")
     assert flash[0x1000] == 0xE9
 

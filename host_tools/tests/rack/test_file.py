@@ -164,7 +164,7 @@ MISTAKES = {
     "board": (
         AT.replace("ESP32_BUS", "ESP33"),
         "slot[0].board: 'ESP33'; right would be a board: "
-        "ESP32C3_TAXI, ESP32S3_BUS, ESP32_BUS, VIRTUAL.",
+        "ESP32C3_TAXI, ESP32S3_BUS, ESP32_BUS, ESP32_BUS_4M, VIRTUAL.",
     ),
     "port": (
         SLOT + 'port = "telnet://x:1"\n',

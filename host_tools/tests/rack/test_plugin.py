@@ -100,7 +100,7 @@ def test_fixtures_markers_and_what_a_failure_leaves(inner: pytest.Pytester) -> N
     slot = json.loads((left / "slot.json").read_text())
     assert slot["info"]["boots"] >= 2 and slot["identity"]["board"] == "VIRTUAL"
     assert any("power off" in text for _, text in slot["events"])
-    assert (left / "flash.bin").stat().st_size == 4 * 1024 * 1024
+    assert (left / "flash.bin").stat().st_size == 8 * 1024 * 1024
     assert b"ets " in (left / "console.txt").read_bytes()
 
 

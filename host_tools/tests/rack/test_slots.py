@@ -73,7 +73,7 @@ def test_a_virtual_slot_from_opening_to_closing() -> None:
         assert [text for _, text in slot.events] == ["configured", "power off", "power on"]
         assert b"rst:" in slot.console()
         image = slot.flash_image()
-        assert image is not None and len(image) == 4 << 20
+        assert image is not None and len(image) == 8 << 20
         pid, folder = slot.session.bench.status()["pid"], slot._machine.flash.parent  # type: ignore[union-attr]
     assert not folder.exists()
     with pytest.raises(ProcessLookupError):
@@ -170,7 +170,7 @@ def test_the_first_free_slot_that_can_is_taken(kept: Rack) -> None:
 def test_a_slot_that_cannot_be_opened_is_quarantined_and_the_next_taken(
     kept: Rack, tmp_path: Path
 ) -> None:
-    (tmp_path / "a" / "flash.bin").write_bytes(b"\xff" * (4 << 20))
+    (tmp_path / "a" / "flash.bin").write_bytes(b"\xff" * (8 << 20))
     with take(kept) as slot:
         assert slot.name == "b"
         assert "has an empty flash" in kept.state.quarantined()["a"]
