@@ -111,6 +111,7 @@ def test_pull_ack_export_and_open_by_hand(
     key.write_bytes(
         scheme.acquirer().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
+    key.chmod(0o600)
     opened = json.loads(run("open", file, "--key", str(key)))
     assert [entry["seq"] for entry in opened] == [1, 2, 3, 5]
     number = opened[0]["objects"]["57"].partition("d")[0]

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from faretap.config.keys import compressed, load
 from faretap.errors import FaretapError
 from faretap.link import Link, Refused
+from faretap.reading import read_passphrase
 from validator.gate import challenge_text
 
 VARIABLE = "FARETAP_ACCESS"
@@ -56,10 +57,7 @@ def passphrase() -> str:
             "The access key needs its passphrase.",
             "Set FARETAP_PASSPHRASE_FILE to a file that holds it, or FARETAP_PASSPHRASE.",
         )
-    try:
-        return Path(file).read_text().rstrip("\n")
-    except OSError as e:
-        raise AccessError(f"{file} cannot be read: {e.strerror}.") from e
+    return read_passphrase(Path(file), AccessError)
 
 
 def open_session(link: Link, key: ec.EllipticCurvePrivateKey) -> dict[str, object]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from faretap.errors import FaretapError
 from faretap.image.errors import ImageError
 from faretap.image.partitions import PartitionTable, load_csv
+from faretap.reading import SETTINGS, read_bytes
 
 
 class BoardError(FaretapError):
@@ -377,10 +378,7 @@ def _check_map(path: Path, partitions: PartitionTable) -> None:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as e:
-        raise BoardError(f"{path} cannot be read: {e.strerror}.") from e
+    return read_bytes(path, SETTINGS, BoardError)
 
 
 def _wrong(path: Path, where: str, value: object, right: str) -> BoardError:

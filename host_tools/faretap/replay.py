@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import calendar
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +21,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from faretap import bounded
 from faretap.errors import FaretapError
+from faretap.reading import TRACE, read_text
 from validator.emv import tlv
 from validator.media import cards, evidence, terminal
 from validator.media import rules as rules_module
@@ -95,12 +96,7 @@ class Report:
 
 def read(path: Path) -> Recording:
     """A trace written by `faretap tap --trace` or `faretap card dump`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as e:
-        raise ReplayError(f"{path} cannot be read: {e.strerror or e}.") from e
-    except UnicodeDecodeError as e:
-        raise ReplayError(f"{path} is no trace: it is not text.") from e
+    text = read_text(path, TRACE, ReplayError)
     head: dict[str, Any] | None = None
     exchanges: list[Exchange] = []
     end = ""
@@ -109,7 +105,7 @@ def read(path: Path) -> Recording:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = bounded.loads(line)
             if head is None:
                 if not isinstance(entry, dict) or entry.get("trace") != VERSION:
                     raise ReplayError(

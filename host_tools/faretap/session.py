@@ -21,6 +21,7 @@ from faretap import address
 from faretap.access import attach
 from faretap.errors import FaretapError, PortError
 from faretap.link import Link, NoAnswer, open_port
+from faretap.writing import make_folder, write_bytes
 
 if TYPE_CHECKING:
     from faretap.virtual.bench import BenchClient
@@ -202,13 +203,13 @@ def _virtual(directory: str) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         if directory:
             state = Path(directory)
-            state.mkdir(parents=True, exist_ok=True)
+            make_folder(state)
         else:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faretap-")))
         if not (state / "flash.bin").exists():
             from faretap.image.whole import whole_flash
 
-            (state / "flash.bin").write_bytes(whole_flash("VIRTUAL"))
+            write_bytes(state / "flash.bin", whole_flash("VIRTUAL"), durable=False)
         try:
             board = stack.enter_context(spawn(state))
         except BoardError as e:

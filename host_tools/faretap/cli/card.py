@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +9,9 @@ import typer
 from rich.table import Table
 
 from faretap.cli.common import Json, app, out, print_json, say
-from faretap.desk import Medium, Report, open_reader, read_card
-from faretap.desk.trace import cannot_write
+from faretap.desk import DeskError, Medium, Report, open_reader, read_card
 from faretap.shown import shown
+from faretap.writing import check_place
 
 card = typer.Typer(help="Read a card on a USB reader at the desk.", no_args_is_help=True)
 app.add_typer(card, name="card")
@@ -57,9 +56,7 @@ def dump(
     json: Json = False,
 ) -> None:
     """Write the APDUs that reading a card takes to a file; numbers are masked."""
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        why = "it is a folder" if file.is_dir() else "no such folder, or no permission"
-        raise cannot_write(file, why)
+    check_place(file, DeskError)  # before a person is asked to lay the card
     if with_numbers:
         say(
             "warning: the file will hold the card's number in clear. "

@@ -11,9 +11,11 @@ from rich.table import Table
 
 from faretap.cli.common import Json, app, out, print_json
 from faretap.errors import FaretapError
+from faretap.reading import CODE, read_bytes
 from faretap.sim import codes
 from faretap.sim.codes import Code, picture
 from faretap.sim.codes.show import Seen, read
+from faretap.writing import write_bytes
 
 code = typer.Typer(help="Make ride codes to test with.", no_args_is_help=True)
 app.add_typer(code, name="code")
@@ -51,7 +53,7 @@ def make(
     if not set:
         done["expected"] = {"outcome": entry.expected[0], "reason": entry.expected[1]}
     if file:
-        _write(file, data)
+        write_bytes(file, data)
         done["file"] = str(file)
     if png:
         try:
@@ -161,19 +163,9 @@ def _source(source: str, hex: str, at: int | None) -> bytes:
     if source in codes.CODES:
         return codes.make(source, at=at)
     try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise FaretapError(
-            f"{source} cannot be read: {error.strerror}.",
-            "It is no name of `faretap code list` either.",
-        ) from None
-
-
-def _write(file: Path, data: bytes) -> None:
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise FaretapError(f"{file} cannot be written: {error.strerror}.") from None
+        return read_bytes(Path(source), CODE)
+    except FaretapError as error:
+        raise FaretapError(error.cause, "It is no name of `faretap code list` either.") from None
 
 
 def _made(done: dict[str, Any], seen: Seen) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,8 @@ import typer
 
 from faretap.cli.common import Json, Port, app, err, out, print_json, print_text, say
 from faretap.cli.keys import PassphraseFile, passphrase
+from faretap.reading import BUNDLE, read_bytes
+from faretap.writing import make_folder, write_all, write_text
 
 if TYPE_CHECKING:
     from faretap.config.errors import ConfigError
@@ -26,6 +29,7 @@ AnyPort = Annotated[
 ]
 
 _LONG = 72  # characters of a value that `diff` shows
+_MANY = 100  # problems that are listed
 
 
 @config.command()
@@ -65,8 +69,10 @@ def check(
 
 def _list_problems(e: ConfigError) -> None:
     if len(e.problems) > 1:
-        for problem in e.problems:
+        for problem in e.problems[:_MANY]:
             err.print(f"  {problem}", highlight=False, markup=False, soft_wrap=True)
+        if len(e.problems) > _MANY:
+            err.print(f"  … and {len(e.problems) - _MANY} more", highlight=False)
         e.args = (e.summary,)
 
 
@@ -131,19 +137,18 @@ def _read(subject: str) -> tuple[dict[str, Any], dict[str, Any]]:
     import hashlib
 
     from faretap.config import bundle, push, source
+    from faretap.config.errors import ConfigError
     from faretap.session import connect
 
     path = Path(subject)
-    if not path.is_file():
+    if _is_port(path):
         if path.suffix in (".toml", ".ftc"):
-            from faretap.config.errors import ConfigError
-
             raise ConfigError(f"{path} does not exist.")
         with connect(subject) as validator:
             facts = push.info(validator.link)
             body = push.pull(validator.link)
         return facts, body
-    data = path.read_bytes()
+    data = read_bytes(path, BUNDLE, ConfigError)
     if bundle.is_bundle(data):
         read = bundle.read(data, str(path))
         facts = {"version": read.version, "hash": read.hash, "signed by": read.key_id.hex()}
@@ -156,6 +161,14 @@ def _read(subject: str) -> tuple[dict[str, Any], dict[str, Any]]:
     key = bytes.fromhex(body.get("token_key", ""))
     facts["token_key"] = hashlib.sha256(key).hexdigest()[:8] if key else ""
     return facts, body
+
+
+def _is_port(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return True
+    return stat.S_ISCHR(mode) or (stat.S_ISDIR(mode) and path.name == "virtual")
 
 
 @config.command()
@@ -190,9 +203,12 @@ def sign(
         raise
     private = load(key, lambda: passphrase(passphrase_file))
     made = {path: bundle.make(body, private) for path, body in wanted.items()}
+    for folder in {path.parent for path in made}:
+        make_folder(folder, ConfigError)
+    # A bundle has the fleet's token key in it.
+    write_all(list(made.items()), ConfigError, secret=True)
     rows = []
     for path, data in made.items():
-        _write(path, data)
         read = bundle.read(data)
         rows.append(
             {
@@ -216,16 +232,6 @@ def sign(
         )
 
 
-def _write(path: Path, data: bytes) -> None:
-    from faretap.config.errors import ConfigError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as e:
-        raise ConfigError(f"{path} cannot be written: {e.strerror}.") from e
-
-
 @config.command()
 def push(
     file: Annotated[Path, typer.Argument(help="A bundle.")],
@@ -244,10 +250,7 @@ def push(
     from faretap.session import connect
 
     public = load_public(claim) if claim else None
-    try:
-        data = file.read_bytes()
-    except OSError as e:
-        raise ConfigError(f"{file} cannot be read: {e.strerror}.") from e
+    data = read_bytes(file, BUNDLE, ConfigError)
     read = bundle.read(data, str(file))
     if public is not None and not read.signed_by(public):
         raise ConfigError(
@@ -352,7 +355,8 @@ def pull(
     elif to is None:
         print_text(toml.dump(body))
     else:
-        _write(to, toml.dump(body).encode())
+        make_folder(to.parent, ConfigError)
+        write_text(to, toml.dump(body), ConfigError)
         say(f"wrote {to}")
 
 

@@ -11,6 +11,7 @@ from faretap.cli.common import Json, app, out, print_json, say
 from faretap.cli.keys import PassphraseFile
 from faretap.image.container import Container, load, make
 from faretap.image.errors import ImageError
+from faretap.writing import write_bytes
 
 image = typer.Typer(help="Build, sign and show application images.", no_args_is_help=True)
 app.add_typer(image, name="image")
@@ -92,10 +93,7 @@ def _signed(
 
 
 def _write(path: Path, container: Container) -> None:
-    try:
-        path.write_bytes(container.to_bytes())
-    except OSError as e:
-        raise ImageError(f"{path} cannot be written: {e.strerror}.") from e
+    write_bytes(path, container.to_bytes(), ImageError)
     say(f"wrote {path}")
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from faretap.cli.common import Json, app, out, print_json, say
+from faretap.reading import read_passphrase
 
 # `cryptography` is imported where it is used: it costs every other command 0.1 s.
 
@@ -56,10 +57,7 @@ def passphrase(file: Path | None, *, new: bool = False) -> str:
     from faretap.config.errors import KeyFileError
 
     if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").rstrip("\r\n")
-        except OSError as e:
-            raise KeyFileError(f"{file} cannot be read: {e.strerror}.") from e
+        return read_passphrase(file, KeyFileError)
     if "FARETAP_PASSPHRASE" in os.environ:
         return os.environ["FARETAP_PASSPHRASE"]
     if not sys.stdin.isatty():

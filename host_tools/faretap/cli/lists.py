@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faretap.cli.common import Json, Port, app, err, out, print_json, say
+from faretap.reading import LIST, read_bytes
+from faretap.writing import write_bytes
 
 if TYPE_CHECKING:
     from faretap.lists import Changes, DenyList
@@ -197,10 +199,7 @@ def _space(names: list[str] | None) -> int:
 def _read(path: Path) -> bytes:
     from faretap.lists import ListFileError
 
-    try:
-        return path.read_bytes()
-    except OSError as e:
-        raise ListFileError(f"{path} cannot be read: {e.strerror or e}.") from e
+    return read_bytes(path, LIST, ListFileError)
 
 
 def _parsed(path: Path) -> DenyList | Changes:
@@ -225,10 +224,7 @@ def _full(path: Path) -> DenyList:
 def _write(path: Path, data: bytes) -> None:
     from faretap.lists import ListFileError
 
-    try:
-        path.write_bytes(data)
-    except OSError as e:
-        raise ListFileError(f"{path} cannot be written: {e.strerror or e}.") from e
+    write_bytes(path, data, ListFileError)
 
 
 def _tell(path: Path, read: DenyList | Changes, json: bool) -> None:

@@ -17,6 +17,7 @@ from faretap.records.evidence import load_key
 from faretap.records.pull import pull as read_records
 from faretap.records.table import fitted
 from faretap.session import connect
+from faretap.writing import write_text
 
 records_app = typer.Typer(
     help="Records of taps: list, pull, ack, export, open.", invoke_without_command=True
@@ -118,10 +119,7 @@ def export(
     if target is None:
         print_text(text)
         return
-    try:
-        target.write_text(text, newline="")
-    except OSError as e:
-        raise FaretapError(f"{target} cannot be written: {e.strerror}.") from e
+    write_text(target, text)
     say(f"{target}: {len(collection.records())} records")
 
 

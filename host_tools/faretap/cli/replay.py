@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from faretap.cli.common import Json, app, out, print_json, say
 from faretap.errors import FaretapError
+from faretap.reading import SETTINGS, read_json
 from faretap.replay import Report
 from faretap.replay import read as read_trace
 from faretap.replay import replay as run_replay
@@ -60,12 +60,7 @@ def _rules(path: Path | None, test_cards: bool) -> dict[str, Any]:
         raise FaretapError("Two sets of rules are one too many.", "Give --rules or --test-cards.")
     if path is None:
         return configuration() if test_cards else {}
-    try:
-        config = json_module.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise FaretapError(f"{path} cannot be read: {e.strerror or e}.") from e
-    except ValueError as e:
-        raise FaretapError(f"{path} is no JSON: {e}.") from e
+    config = read_json(path, SETTINGS)
     if not isinstance(config, dict):
         raise FaretapError(f"{path} holds no JSON object.", "See docs/quickpass.md.")
     return config

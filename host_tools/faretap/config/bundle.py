@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 
 from faretap.config.errors import ConfigError
 from faretap.config.keys import public_bytes
+from faretap.reading import as_text, parse_json
 from validator.store import bundle as layout
 from validator.store.configuration import AT
 
@@ -104,10 +106,14 @@ def read(data: bytes, name: str = "the file") -> Bundle:
     text = data[HEAD_SIZE:]
     if len(text) != size or hashlib.sha256(text).digest() != digest:
         raise ConfigError(f"{name} is a damaged bundle.", "Sign the configuration again.")
-    try:
-        body = json.loads(text)
-    except ValueError as e:
-        raise ConfigError(f"{name} is a bundle whose body is no JSON.") from e
+    what = f"The body of the bundle {name}"
+    body = parse_json(as_text(text, what, ConfigError), what, ConfigError)
+    if (
+        not isinstance(body, dict)
+        or not re.fullmatch("([0-9a-f]{32})?", str(body.get("token_key", "")))
+        or not isinstance(body.get("serials", []), list)
+    ):
+        raise ConfigError(f"{what} is no configuration.", "Sign the configuration again.")
     return Bundle(data, version, not_before, key_id, digest, body)
 
 

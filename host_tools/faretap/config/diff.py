@@ -42,10 +42,13 @@ def without_secrets(value: dict[str, Any]) -> dict[str, Any]:
     shown = {**value}
     if "token_key" in shown:
         shown["token_key"] = "secret"
-    soft = shown.get("purse", {}).get("soft_psam")
+    purse = shown.get("purse")
+    soft = purse.get("soft_psam") if isinstance(purse, dict) else None
     if soft:
         hidden = [
             {k: "secret" if k.endswith("key") else v for k, v in each.items()}
+            if isinstance(each, dict)
+            else "secret"
             for each in (soft if isinstance(soft, list) else [soft])
         ]
         shown["purse"] = {**shown["purse"], "soft_psam": hidden}

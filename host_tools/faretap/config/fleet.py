@@ -7,7 +7,6 @@ cards.terminal.serial. Each further row is one validator. An empty cell leaves t
 from __future__ import annotations
 
 import copy
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from faretap.config.errors import ConfigError, many
 from faretap.config.problems import bare, names, step
 from faretap.config.schema import Configuration
 from faretap.config.source import Source, check
+from faretap.reading import TABLE, read_csv
 
 UNIQUE = ("identity.vehicle", "cards.terminal.serial", "purse.terminal")
 """What two validators of a fleet must not share, if the configuration names it at all."""
@@ -34,18 +34,12 @@ class Vehicle:
 
 def vehicles(base: Source, path: Path) -> list[Vehicle]:
     """Every row's configuration, checked; ConfigError with the problems of all rows."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file)
-            columns = [name.strip() for name in next(rows, [])]
-            _check_columns(columns, path)
-            found: list[str] = []
-            taken: list[_Row] = []
-            fleet = list(_read(base, path, columns, rows, found, taken))
-    except OSError as e:
-        raise ConfigError(f"{path} cannot be read: {e.strerror}.") from e
-    except (UnicodeDecodeError, csv.Error) as e:
-        raise ConfigError(f"{path} is not a CSV file in UTF-8: {e}.") from e
+    rows = read_csv(path, TABLE, ConfigError)
+    columns = [name.strip() for name in next(rows, (0, []))[1]]
+    _check_columns(columns, path)
+    found: list[str] = []
+    taken: list[_Row] = []
+    fleet = list(_read(base, path, columns, rows, found, taken))
     found += _shared(taken)
     if not fleet and not found:
         found.append("no row names a validator.")
@@ -89,12 +83,12 @@ def _read(
     base: Source,
     path: Path,
     columns: list[str],
-    rows: Iterator[list[str]],
+    rows: Iterator[tuple[int, list[str]]],
     found: list[str],
     taken: list[_Row],
 ) -> Iterator[Vehicle]:
     count = 0
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         if not any(cell.strip() for cell in row):
             continue
         count += 1

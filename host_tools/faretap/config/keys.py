@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from faretap.config.errors import KeyFileError
 from faretap.config.pkcs8 import encrypted_pem
+from faretap.reading import PEM, SECRET, read_bytes, read_secret
+from faretap.writing import create_files
 
 MIN_PASSPHRASE = 8  # characters
 
@@ -40,21 +42,11 @@ def create(path: Path, passphrase: str) -> ec.EllipticCurvePrivateKey:
         )
     key = ec.generate_private_key(ec.SECP256R1())
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    _write_new(path, encrypted_pem(plain, passphrase.encode()), 0o600)
-    _write_new(public_path(path), public_pem(key.public_key()), 0o644)
-    return key
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+    private = encrypted_pem(plain, passphrase.encode())
+    public = public_pem(key.public_key())
     # Never over an existing file: a lost operator key is the loss of all validators.
-    try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError as e:
-        raise KeyFileError(f"{path} exists already.", "Choose another name.") from e
-    except OSError as e:
-        raise KeyFileError(f"{path} cannot be written: {e.strerror}.") from e
-    with os.fdopen(number, "wb") as file:
-        file.write(data)
+    create_files([(path, private, True), (public_path(path), public, False)], KeyFileError)
+    return key
 
 
 def public_path(path: Path) -> Path:
@@ -63,7 +55,7 @@ def public_path(path: Path) -> Path:
 
 def load(path: Path, passphrase: Callable[[], str]) -> ec.EllipticCurvePrivateKey:
     """The private key in `path`; `passphrase` is asked once the file is known to be a key."""
-    data = _read(path)
+    data = read_secret(path, PEM, KeyFileError, lambda data: b"PRIVATE KEY" in data)
     if b"ENCRYPTED PRIVATE KEY" not in data:
         if b"PRIVATE KEY" in data:
             raise KeyFileError(
@@ -83,14 +75,14 @@ def load(path: Path, passphrase: Callable[[], str]) -> ec.EllipticCurvePrivateKe
 
 def load_public(path: Path) -> ec.EllipticCurvePublicKey:
     """The public key in a .pub file; the private key's file will do if its .pub is beside it."""
-    data = _read(path)
+    data = read_bytes(path, PEM, KeyFileError)
     if b"PRIVATE KEY" in data:
         beside = public_path(path)
         if not beside.exists():
             raise KeyFileError(
                 f"{path} holds the private key.", f"Give its public half, {beside}."
             )
-        path, data = beside, _read(beside)
+        path, data = beside, read_bytes(beside, PEM, KeyFileError)
     try:
         key = load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as e:
@@ -98,13 +90,6 @@ def load_public(path: Path) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
         raise KeyFileError(f"{path} is no key over P-256.", "Make one with `faretap keys new`.")
     return key
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as e:
-        raise KeyFileError(f"{path} cannot be read: {e.strerror}.") from e
 
 
 def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
@@ -135,12 +120,16 @@ def point(data: bytes) -> ec.EllipticCurvePublicKey:
 
 def create_token(path: Path) -> None:
     """A new key for tokens in the new file `path`: 32 hex digits, readable by its owner alone."""
-    _write_new(path, os.urandom(16).hex().encode() + b"\n", 0o600)
+    create_files([(path, os.urandom(16).hex().encode() + b"\n", True)], KeyFileError)
 
 
 def load_token(path: Path) -> str:
     """The key for tokens in `path`, as hex digits."""
-    text = _read(path).decode("ascii", "replace").strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{32}", text):
+    data = read_secret(path, SECRET, KeyFileError, _is_token)
+    if not _is_token(data):
         raise KeyFileError(f"{path} holds no token key.", "Make one with `faretap keys token`.")
-    return text
+    return data.decode().strip().lower()
+
+
+def _is_token(data: bytes) -> bool:
+    return bool(re.fullmatch(rb"\s*[0-9A-Fa-f]{32}\s*", data))

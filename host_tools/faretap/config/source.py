@@ -6,9 +6,7 @@ body = source.body()                     # dict, with what files hold in place o
 
 from __future__ import annotations
 
-import csv
 import threading
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from faretap.config.problems import path as path_of
 from faretap.config.problems import problems
 from faretap.config.schema import Configuration
 from faretap.errors import FaretapError
+from faretap.reading import CODE, PEM, TABLE, read_bytes, read_csv, read_toml
 from validator.operation import CHECKS
 from validator.store import config_check
 
@@ -61,15 +60,7 @@ def load(path: Path) -> Source:
 
 def read(path: Path) -> Source:
     """A TOML file that may be wrong or lack something: a fleet's base."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise ConfigError(f"{path} cannot be read: {e.strerror}.") from e
-    except UnicodeDecodeError as e:
-        raise ConfigError(f"{path} is not UTF-8.", "Save it as UTF-8.") from e
-    except tomllib.TOMLDecodeError as e:
-        raise ConfigError(f"{path} is not TOML: {e}.") from e
-    return Source(str(path), raw, path.parent)
+    return Source(str(path), read_toml(path, ConfigError), path.parent)
 
 
 def check(raw: dict[str, Any], name: str = "the configuration", folder: Path = Path()) -> Source:
@@ -93,8 +84,6 @@ def _resolved(raw: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[s
     def taken(where: str, name: str, read: Callable[[Path], Any]) -> Any:
         try:
             return read(folder / name)
-        except OSError as e:
-            found.append(f"{where}: {name!r} cannot be read: {e.strerror}.")
         except FaretapError as e:
             found.append(f"{where}: {e}")
         return None
@@ -141,28 +130,34 @@ def _resolved(raw: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[s
 
 
 def _root(path: Path) -> str:
-    return path.read_bytes().hex()
+    return read_bytes(path, CODE, ConfigError).hex()
 
 
 def ca_keys(path: Path) -> list[dict[str, Any]]:
     """CA keys of a CSV file; ConfigError names the line of each that is wrong."""
     found: list[str] = []
     entries = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        missing = {*_CSV, "check_value"} - set(rows.fieldnames or ())
-        if missing:
-            raise ConfigError(f"{path.name} has no column {', '.join(sorted(missing))}.")
-        for row in rows:
-            entry = {key: row[column] for key, column in _CSV.items()}
-            entry["check"] = row["check_value"]
-            if row.get("expires"):
-                entry["expires"] = row["expires"]
-            try:
-                CaKey.model_validate(entry)
-            except ValidationError as e:
-                found += problems(e, CaKey, f"{path.name}, line {rows.line_num}: ")
-            entries.append(entry)
+    rows = read_csv(path, TABLE, ConfigError)
+    _, columns = next(rows, (0, []))
+    missing = {*_CSV, "check_value"} - set(columns)
+    if missing:
+        raise ConfigError(f"{path.name} has no column {', '.join(sorted(missing))}.")
+    for line, cells in rows:
+        if not cells:
+            continue
+        if len(cells) != len(columns):
+            found.append(f"{path.name}, line {line}: it has another number of cells.")
+            continue
+        row = dict(zip(columns, cells, strict=True))
+        entry = {key: row[column] for key, column in _CSV.items()}
+        entry["check"] = row["check_value"]
+        if row.get("expires"):
+            entry["expires"] = row["expires"]
+        try:
+            CaKey.model_validate(entry)
+        except ValidationError as e:
+            found += problems(e, CaKey, f"{path.name}, line {line}: ")
+        entries.append(entry)
     _fail(path.name, found)
     return entries
 
@@ -170,7 +165,7 @@ def ca_keys(path: Path) -> list[dict[str, Any]]:
 def acquirer(path: Path) -> dict[str, str]:
     """The acquirer's key of a PEM file."""
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(read_bytes(path, PEM, ConfigError))
     except (ValueError, UnsupportedAlgorithm) as e:
         raise ConfigError(f"{path.name} holds no public key in PEM.") from e
     if not isinstance(key, rsa.RSAPublicKey):

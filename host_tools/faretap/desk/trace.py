@@ -9,7 +9,6 @@ Then, in order: {"activated": {"uid", "atqa", "sak", "ats"}} at each activation,
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from faretap import __version__
+from faretap.writing import write_text
 
 from . import masking
 from .errors import DeskError
@@ -78,18 +78,7 @@ class Trace:
     def write(self, path: Path, *, with_numbers: bool = False) -> None:
         """Write the file anew, for its owner's eyes only. DeskError if that cannot be done."""
         text = "".join(json.dumps(x) + "\n" for x in self.lines(with_numbers=with_numbers))
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-                if hasattr(os, "fchmod"):
-                    os.fchmod(file.fileno(), 0o600)  # the file may have been there before
-                file.write(text)
-        except OSError as e:
-            raise cannot_write(path, e.strerror or str(e)) from e
-
-
-def cannot_write(path: Path, why: str) -> DeskError:
-    return DeskError(f"The trace cannot be written to {path}: {why}.", "Give another --out FILE.")
+        write_text(path, text, DeskError, secret=True)
 
 
 def _activated(radio: Radio, with_numbers: bool) -> dict[str, str]:

@@ -35,6 +35,8 @@ from faretap.flash.port import open_for_flashing
 from faretap.flash.quiet import quiet
 from faretap.image.cache import cache_dir
 from faretap.image.whole import Pieces, build_pieces
+from faretap.reading import FileError
+from faretap.writing import append_line, make_folder
 
 ROM_BAUD = 115200
 FAST_BAUD = 460800
@@ -247,10 +249,9 @@ def _note(report: FlashReport, log: Path | None) -> None:
     """Add a line to the flash log; a full disk must not spoil a good flash."""
     path = log or cache_dir() / "flash.jsonl"
     entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **report.as_dict()}
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as f:
-            f.write(json.dumps(entry, default=str) + "\n")
+    with contextlib.suppress(FileError):
+        make_folder(path.parent)
+        append_line(path, json.dumps(entry, default=str))
 
 
 class _Stopwatch:

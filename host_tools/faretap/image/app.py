@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -156,8 +157,10 @@ def read_app(data: bytes) -> AppImage:
     try:
         manifest = json.loads(files["manifest.json"])
         hashes = dict(manifest["files"])
-        manifest["id"], manifest["version"], manifest["board"]
-    except (KeyError, ValueError, TypeError) as e:
+        for name in ("id", "version", "board", "min_micropython"):
+            if not isinstance(manifest[name], str):
+                raise TypeError(f"{name} is no text")
+    except (KeyError, ValueError, TypeError, RecursionError) as e:
         raise ImageError(f"The application image has no usable manifest ({e}).") from e
     for path, digest in hashes.items():
         if path not in files:
@@ -165,8 +168,11 @@ def read_app(data: bytes) -> AppImage:
         if hashlib.sha256(files[path]).hexdigest() != digest:
             raise ImageError(f"The application image is damaged: {path} is not what it should be.")
     if "packed.json" in files:
-        packed = json.loads(files["packed.json"])
-        files |= inplace.unpack(data[packed["at"] :], packed)
+        try:
+            packed = json.loads(files["packed.json"])
+            files |= inplace.unpack(data[packed["at"] :], packed)
+        except (KeyError, ValueError, TypeError, IndexError, struct.error, RecursionError) as e:
+            raise ImageError("The application image is damaged: what runs in place.") from e
     return AppImage(data, manifest, files)
 
 

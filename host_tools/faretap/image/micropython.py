@@ -23,6 +23,7 @@ from faretap.image import partitions
 from faretap.image.app import MIN_MICROPYTHON
 from faretap.image.cache import cache_dir, write_whole
 from faretap.image.errors import ImageError
+from faretap.reading import FLASH, read_bytes
 
 IMAGE_MAGIC = 0xE9
 APP_DESC_MAGIC = 0xABCD5432
@@ -58,10 +59,7 @@ def obtain(board: Board, file: Path | None = None) -> MicroPython:
     """
     kept = cache_dir() / "micropython" / f"{board.name}.bin"
     if file is not None:
-        try:
-            data = file.read_bytes()
-        except OSError as e:
-            raise ImageError(f"{file} cannot be read: {e.strerror}.") from e
+        data = read_bytes(file, FLASH, ImageError)
         found = read(data, board, file.name)
         if not board.virtual:
             write_whole(kept, data)
@@ -70,10 +68,9 @@ def obtain(board: Board, file: Path | None = None) -> MicroPython:
         from faretap.virtual import micropython_image
 
         return read(micropython_image.build(), board, "virtual")
-    try:
-        return read(kept.read_bytes(), board, "kept from last time")
-    except OSError:
-        raise ImageError(_where_from(board)) from None
+    if not kept.exists():
+        raise ImageError(_where_from(board))
+    return read(read_bytes(kept, FLASH, ImageError), board, "kept from last time")
 
 
 def _where_from(board: Board) -> str:

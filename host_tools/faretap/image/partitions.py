@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faretap.image.errors import ImageError
+from faretap.reading import SETTINGS, read_text
 
 TABLE_OFFSET = 0x8000
 TABLE_SIZE = 0xC00
@@ -171,11 +172,7 @@ def parse_csv(text: str, where: str = "partitions.csv") -> PartitionTable:
 
 
 def load_csv(path: Path) -> PartitionTable:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as e:
-        raise ImageError(f"{path} cannot be read: {e.strerror}.") from e
-    return parse_csv(text, str(path))
+    return parse_csv(read_text(path, SETTINGS, ImageError), str(path))
 
 
 def from_binary(data: bytes) -> PartitionTable:

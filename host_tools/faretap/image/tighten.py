@@ -16,7 +16,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from faretap.image.cache import cache_dir, write_whole
+from faretap.image.cache import cache_dir, kept_bytes, write_whole
+from faretap.reading import SETTINGS, read_bytes
 
 _OPERATORS = (
     ast.Add,
@@ -44,13 +45,13 @@ def tighten(sources: Mapping[str, bytes]) -> dict[str, bytes]:
     except UnicodeDecodeError:
         return _tighten(sources)
     given = json.dumps(plain).encode()
-    key = hashlib.sha256(Path(__file__).read_bytes() + given).hexdigest()
+    key = hashlib.sha256(read_bytes(Path(__file__), SETTINGS) + given).hexdigest()
     kept = cache_dir() / "tight" / f"{key}.json"
     try:
-        found = json.loads(kept.read_bytes())
+        found = json.loads(kept_bytes(kept))
         if list(found) == list(sources):
             return {path: text.encode() for path, text in found.items()}
-    except (OSError, ValueError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         pass
     made = _tighten(sources)
     write_whole(kept, json.dumps({path: text.decode() for path, text in made.items()}).encode())

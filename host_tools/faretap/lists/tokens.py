@@ -11,6 +11,7 @@ import hmac
 from pathlib import Path
 
 from faretap.lists.errors import ListFileError
+from faretap.reading import SECRET, TOKENS, read_secret, read_text
 
 SCOPES = {"card": 1, "account": 2}
 _KEY_SIZE = 16
@@ -19,13 +20,7 @@ _KEY_SIZE = 16
 def read_tokens(path: Path) -> list[bytes]:
     """8 bytes a token, from a text file with one of 16 hex digits a line (# begins a comment), or
     from the column `token` of a CSV file with a head line."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as e:
-        raise ListFileError(f"{path} cannot be read: {e.strerror or e}.") from e
-    except UnicodeDecodeError as e:
-        raise ListFileError(f"{path} is not text.") from e
-    lines = text.splitlines()
+    lines = read_text(path, TOKENS, ListFileError).splitlines()
     if path.suffix.lower() == ".csv":
         reader = csv.DictReader(lines)
         names = {name.strip().lower(): name for name in reader.fieldnames or ()}
@@ -60,18 +55,22 @@ def parse_token(digits: str) -> bytes:
 
 def read_key(path: Path) -> bytes:
     """The fleet's token key: 32 hex digits in a text file, or 16 bytes."""
-    try:
-        data = path.read_bytes()
-    except OSError as e:
-        raise ListFileError(f"{path} cannot be read: {e.strerror or e}.") from e
-    if len(data) != _KEY_SIZE:
-        try:
-            data = bytes.fromhex(data.decode("ascii").strip())
-        except ValueError:
-            data = b""
-    if len(data) != _KEY_SIZE:
+    data = read_secret(path, SECRET, ListFileError, lambda data: bool(_key(data)))
+    key = _key(data)
+    if not key:
         raise ListFileError(f"{path} holds no token key.", "32 hex digits are expected.")
-    return data
+    return key
+
+
+def _key(data: bytes) -> bytes:
+    """Of what a file holds; empty, if that is no key."""
+    if len(data) == _KEY_SIZE:
+        return data
+    try:
+        key = bytes.fromhex(data.decode("ascii").strip())
+    except ValueError:
+        return b""
+    return key if len(key) == _KEY_SIZE else b""
 
 
 def token_of(key: bytes, number: str, scope: str = "card") -> bytes:

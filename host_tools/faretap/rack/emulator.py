@@ -19,6 +19,8 @@ from faretap.errors import PortError
 from faretap.rack.file import RackError, SlotSpec
 from faretap.rack.locks import Claim, Held
 from faretap.rack.schema import PLACES
+from faretap.reading import FLASH, LOG, FileError, read_bytes
+from faretap.writing import write_bytes
 
 T = TypeVar("T")
 
@@ -59,11 +61,10 @@ class EmulatorProcess:
             return
         if self._settings.flash:
             try:
-                data = Path(self._settings.flash).read_bytes()
-            except OSError as e:
+                data = read_bytes(Path(self._settings.flash), FLASH, EmulatorError)
+            except EmulatorError as e:
                 raise EmulatorError(
-                    f"The flash file {self._settings.flash} of the slot {self._spec.name} cannot "
-                    f"be read: {e.strerror}.",
+                    f"The flash file of the slot {self._spec.name}: {e.cause}",
                     "Correct emulator.flash in the rack file.",
                 ) from e
         else:
@@ -71,9 +72,7 @@ class EmulatorProcess:
 
             given = self._settings.micropython
             data = whole_flash(self._spec.board, Path(given) if given else None)
-        fresh = self.flash.with_suffix(".new")
-        fresh.write_bytes(data)
-        fresh.rename(self.flash)
+        write_bytes(self.flash, data, EmulatorError, durable=False)
 
     def start(self) -> None:
         """Run it, with ports that are free now, see `opened`."""
@@ -147,9 +146,10 @@ class EmulatorProcess:
 
     def last_words(self) -> str:
         try:
-            lines = self._log.read_text(errors="replace").strip().splitlines()
-        except OSError:
+            said = read_bytes(self._log, LOG)
+        except FileError:
             return ""
+        lines = said.decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
 

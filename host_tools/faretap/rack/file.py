@@ -8,7 +8,7 @@ for spec in rack.slots:
 
 from __future__ import annotations
 
-import tomllib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from faretap.rack.schema import (
     Wire,
 )
 from faretap.rack.state import State
+from faretap.reading import read_toml
 
 _MOST_VIRTUAL = 64
 
@@ -175,19 +176,12 @@ def _of_file(path: Path) -> Rack:
 
 def read(path: Path) -> dict[str, Any]:
     """What the file says, unchecked."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         raise RackFileError(
             f"There is no rack file {path}.",
             f"`faretap rack scan --out {path}` writes one; `--rack virtual` needs none.",
-        ) from None
-    except OSError as e:
-        raise RackFileError(f"{path} cannot be read: {e.strerror}.") from e
-    except UnicodeDecodeError as e:
-        raise RackFileError(f"{path} is not UTF-8.", "Save it as UTF-8.") from e
-    except tomllib.TOMLDecodeError as e:
-        raise RackFileError(f"{path} is not TOML: {e}.") from e
+        )
+    return read_toml(path, RackFileError)
 
 
 def check(raw: dict[str, Any]) -> tuple[list[str], RackTable | None]:

@@ -15,12 +15,14 @@ from faretap import boards
 from faretap.errors import FaretapError
 from faretap.image.container import load as load_image
 from faretap.image.whole import Pieces, build_pieces
-from faretap.rack.file import Rack, SlotSpec
+from faretap.rack.file import Rack, RackError, SlotSpec
 from faretap.rack.locks import LOOK, Claim, Held, device_of
 from faretap.rack.ports import ask
 from faretap.rack.scratch import Scratch
 from faretap.rack.slot import Slot, SlotError
 from faretap.rack.workers import Done, Job, Said, run_all
+from faretap.reading import FLASH, read_bytes
+from faretap.writing import make_folder, write_bytes
 
 Say = Callable[..., None]
 
@@ -54,7 +56,7 @@ def flash_all(
                 failed[board] = str(e)
                 continue
             built[board] = str(scratch.path / board)
-            Path(built[board]).write_bytes(pickle.dumps(pieces))
+            write_bytes(Path(built[board]), pickle.dumps(pieces), RackError, durable=False)
         jobs = [
             Job(
                 spec.name,
@@ -91,7 +93,7 @@ def flash_slot(
     rack: Rack, spec: SlotSpec, say: Say, *, pieces: str, erase: bool = False
 ) -> dict[str, Any]:
     """The work of one process: a `FlashReport` as a dict. `pieces` is a file of `flash_all`."""
-    wanted: Pieces = pickle.loads(Path(pieces).read_bytes())
+    wanted: Pieces = pickle.loads(read_bytes(Path(pieces), FLASH))
     slot = Slot(rack, spec, configure="keep", force=True, who=ask_chip)
     slot.lock()
     try:
@@ -129,17 +131,16 @@ def _into_file(slot: Slot, wanted: Pieces, say: Say, erase: bool) -> dict[str, A
     path = spec.state / "flash.bin"
     say("writing")
     blank = bytearray(b"\xff" * boards.load(spec.board).flash_size)
-    flash = bytearray(path.read_bytes()) if path.exists() and not erase else blank
+    kept = path.exists() and not erase
+    flash = bytearray(read_bytes(path, FLASH, RackError)) if kept else blank
     written = 0
     for piece in wanted.pieces:
         end = piece.offset + len(piece.data)
         if flash[piece.offset : end] != piece.data:
             written += len(piece.data)
             flash[piece.offset : end] = piece.data
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(flash)
-    fresh.rename(path)
+    make_folder(path.parent, RackError)
+    write_bytes(path, bytes(flash), RackError)
     slot.start()
     return {"app_id": wanted.app.id, "app_version": wanted.app.version, "written": written}
 

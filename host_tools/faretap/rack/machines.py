@@ -16,6 +16,7 @@ from faretap.rack.power import NoSupply, PowerError, supply_of
 from faretap.rack.scratch import Scratch
 from faretap.session import NotReady, Session, connect
 from faretap.virtual import BenchError, BoardError, VirtualProcess, spawn
+from faretap.writing import make_folder, write_bytes
 
 _LOOK_S = 0.5  # between looks whether it runs at all
 
@@ -105,9 +106,7 @@ class VirtualMachine:
         if self._fill and not self.flash.exists():
             from faretap.image.whole import whole_flash
 
-            fresh = self.flash.with_suffix(".new")
-            fresh.write_bytes(whole_flash("VIRTUAL"))
-            fresh.rename(self.flash)
+            write_bytes(self.flash, whole_flash("VIRTUAL"), RackError, durable=False)
         virtual = self._spec.virtual
         try:
             self._process = spawn(self._folder, unpaced=virtual.unpaced, heap=virtual.heap * 1024)
@@ -235,7 +234,7 @@ def _folder(spec: SlotSpec, scratch: Scratch | None) -> Path:
         return scratch.path
     assert spec.state is not None
     try:
-        spec.state.mkdir(parents=True, exist_ok=True)
+        make_folder(spec.state, RackError)
     except OSError as e:
         raise RackError(
             f"The folder {spec.state} of the slot {spec.name} cannot be made: {e.strerror}."

@@ -12,16 +12,18 @@ Times of the run are seconds since it started. A run never holds a token or the 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from faretap.errors import FaretapError
+from faretap.reading import RESULTS, read_json
+from faretap.writing import make_folder, write_text
 
 VERSION = 1
 FILE = "run.json"
+_LAST = 253402300799  # unix time of the last second that has a date
 PHASES = ("detect", "select", "read", "verify", "decide", "commit", "signal")
 
 _T = TypeVar("_T")
@@ -208,6 +210,8 @@ class Run:
                 "Use the faretap that wrote it.",
             )
         run = _make(cls, value, source, "run")
+        if not 0 <= run.started <= _LAST:
+            raise ResultsError(f"{source}: run.started is {run.started:g}, not unix time.")
         run.slots = _each(SlotIdentity, run.slots, source, "slots")
         run.taps = _each(Tap, run.taps, source, "taps")
         run.events = _each(Event, run.events, source, "events")
@@ -217,10 +221,9 @@ class Run:
 
 def save(run: Run, directory: Path) -> Path:
     """Write `run.json` there; its path."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory, ResultsError)
     path = directory / FILE
-    # Half a surrogate, from a name that is no UTF-8, is then escaped as JSON has it.
-    path.write_text(_lines(run.to_json()), encoding="utf-8", errors="backslashreplace")
+    write_text(path, _lines(run.to_json()), ResultsError)
     return path
 
 
@@ -241,13 +244,7 @@ def load(path: Path) -> Run:
     """A run from its file, or from the folder of its report."""
     if path.is_dir():
         path = path / FILE
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise ResultsError(f"{path} cannot be read: {e.strerror or e}.") from e
-    except ValueError as e:
-        raise ResultsError(f"{path} is not JSON ({e}).") from e
-    return Run.from_json(value, str(path))
+    return Run.from_json(read_json(path, RESULTS, ResultsError), str(path))
 
 
 # What a member may be, by its annotation; bool is no number here.
@@ -284,8 +281,8 @@ def _check(given: Any, annotation: str, source: str, where: str) -> None:
     for each in annotation.split(" | "):
         kinds += _KINDS[each.partition("[")[0]]
     good = isinstance(given, kinds) and (bool in kinds or not isinstance(given, bool))
-    if good and isinstance(given, float):
-        good = math.isfinite(given)
+    if good and isinstance(given, (int, float)) and not isinstance(given, bool):
+        good = _number(given)
     if good and annotation == "dict[str, float]":
         good = all(_number(v) for v in given.values())
     if good and annotation == "list[str]":
@@ -295,7 +292,8 @@ def _check(given: Any, annotation: str, source: str, where: str) -> None:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Enough for unix time in ms; what is above cannot be shown as a time.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1e13
 
 
 def _each(kind: type[_T], values: list[Any], source: str, where: str) -> list[_T]:

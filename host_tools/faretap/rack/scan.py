@@ -6,8 +6,6 @@ follows it when it was moved.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +20,8 @@ from faretap.errors import FaretapError
 from faretap.rack.file import RackFileError, check, read
 from faretap.rack.locks import Held, device_of
 from faretap.rack.ports import Ask, Plugged, ask, plugged, radio_port
+from faretap.reading import SETTINGS, read_text
+from faretap.writing import write_text
 
 _AT_ONCE = 16
 
@@ -80,12 +80,14 @@ def scan(
 ) -> Scan:
     """Bring the file at `path` up to date, or make it. `board`: what those are taken for that do
     not say, because nothing runs on them yet. Raises RackFileError for a file with mistakes."""
+    before = ""
     if path.exists():
         raw = read(path)
         found, _ = check(raw) if raw.get("slot") else ([], None)
         if found:
             raise RackFileError(f"{path} cannot be merged into:", problems=tuple(found))
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        before = read_text(path, SETTINGS, RackFileError)
+        document = tomlkit.parse(before)
     else:
         document = tomlkit.document()
         for line in _HEAD.splitlines():
@@ -99,8 +101,8 @@ def scan(
     here = [port for port in ports() if device_of(port.device) not in taken]
     result = _merge(slots, look(here, who), board)
     text = tomlkit.dumps(document)
-    if len(slots) and (not path.exists() or text != path.read_text(encoding="utf-8")):
-        _write(path, text)
+    if len(slots) and text != before:
+        write_text(path, text, RackFileError)
     return result
 
 
@@ -219,14 +221,3 @@ def _adapters(slots: Any) -> list[str]:
 
 def _is_local(port: str) -> bool:
     return address.kind(port) == address.DEVICE
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=path.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as f:
-            f.write(text)
-        Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        Path(name).replace(path)
-    except OSError as e:
-        raise RackFileError(f"{path} cannot be written: {e.strerror}.") from e

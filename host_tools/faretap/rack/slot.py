@@ -21,6 +21,7 @@ from faretap.rack.machines import Machine, machine_of
 from faretap.rack.ports import Ask, ask, radio_port
 from faretap.rack.power import Power
 from faretap.rack.riders import Riders, SlotError
+from faretap.reading import FLASH, read_bytes
 from faretap.session import NotReady, Session
 
 _LOOK_S = 0.05  # between looks whether a port is back
@@ -334,7 +335,7 @@ class Slot(Riders):
     def flash_image(self) -> bytes | None:
         """The flash of a virtual or emulated validator; whole while its power is off."""
         path = self._machine.flash if self._machine else None
-        return path.read_bytes() if path else None
+        return read_bytes(path, FLASH) if path else None
 
     def _keep_console(self) -> None:
         """Set aside what the console said, so that it is not taken for what it says now."""

@@ -7,14 +7,15 @@ processes can use one rack.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from faretap.errors import FaretapError
+from faretap.reading import STATE, read_json
+from faretap.writing import locked, write_text
 
 Slots = dict[str, dict[str, Any]]
 
@@ -31,8 +32,8 @@ class State:
         if self.path is None:
             return {name: dict(entry) for name, entry in self._memory.items()}
         try:
-            read = json.loads(self.path.read_text(encoding="utf-8"))["slots"]
-        except (OSError, ValueError, KeyError, TypeError):
+            read = read_json(self.path, STATE)["slots"]
+        except (FaretapError, KeyError, TypeError):
             return {}  # none yet; a damaged one holds nothing that cannot be found again
         if not isinstance(read, dict):
             return {}
@@ -73,15 +74,11 @@ class State:
         if self.path is None:
             yield self._memory
             return
-        with self.path.with_suffix(".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.path.with_suffix(".lock")):
             slots = self.slots()
             yield slots
             text = json.dumps({"format": 1, "slots": slots}, indent=1, ensure_ascii=False) + "\n"
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
-            with os.fdopen(handle, "w", encoding="utf-8") as f:
-                f.write(text)
-            Path(name).replace(self.path)
+            write_text(self.path, text)
 
 
 def _now() -> str:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from faretap.errors import FaretapError
+from faretap.reading import PEM, read_secret
 
 VERSIONS = (2, 3, 4)  # whole; without its key block; and with a short MAC, of bytes
 _BRIEF = 4
@@ -42,11 +43,10 @@ class EvidenceError(FaretapError):
 
 
 def load_key(path: Path, password: bytes | None = None) -> rsa.RSAPrivateKey:
-    """The acquirer's private key from a PEM file."""
+    """The acquirer's private key from a PEM file that only its owner may read."""
+    data = read_secret(path, PEM, EvidenceError, lambda data: b"PRIVATE KEY" in data)
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password)
-    except OSError as e:
-        raise EvidenceError(f"The key {path} cannot be read: {e.strerror or e}.") from e
+        key = serialization.load_pem_private_key(data, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as e:
         raise EvidenceError(
             f"{path} is no private key in PEM format, or has another password."

@@ -13,6 +13,7 @@ from typing import Any
 from faretap.rack.slot import Slot
 from faretap.testing.hands import Records
 from faretap.testing.listen import Ears
+from faretap.writing import append_line, make_folder, write_bytes, write_text
 
 
 class Evidence:
@@ -22,7 +23,7 @@ class Evidence:
         self.slot = slot
         self.folder = folder
         self.traces = folder / "apdu"
-        self.traces.mkdir(parents=True, exist_ok=True)
+        make_folder(self.traces)
         self.ears = Ears(slot)
         self.records: Records | None = None
         with contextlib.suppress(Exception):
@@ -38,10 +39,10 @@ class Evidence:
         slot.json       identity, what the rack did, what the validator says of itself
         flash.bin       of virtual and emulated ones
         """
-        into.mkdir(parents=True, exist_ok=True)
+        make_folder(into)
         slot = self.slot
         self._try(into, "link.jsonl", lambda path: self.ears.write(path))
-        self._try(into, "console.txt", lambda path: path.write_bytes(slot.console()))
+        self._try(into, "console.txt", lambda path: write_bytes(path, slot.console()))
         self._try(into, "apdu", lambda path: shutil.copytree(self.traces, path))
         if self.records:
             self._try(into, "records.jsonl", self.records.dump)
@@ -54,8 +55,7 @@ class Evidence:
             write(into / name)
         except Exception as e:
             note = into / "missing.txt"
-            with note.open("a", encoding="utf-8") as file:
-                file.write(f"{name}: {type(e).__name__}: {e}\n")
+            append_line(note, f"{name}: {type(e).__name__}: {e}")
 
     def _tell(self, path: Path) -> None:
         slot = self.slot
@@ -71,12 +71,12 @@ class Evidence:
                 found[method] = slot.session.link.call(method, timeout=1.0)
             except Exception as e:
                 found[method] = f"{type(e).__name__}: {e}"
-        path.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
+        write_text(path, json.dumps(found, ensure_ascii=False, indent=1), durable=False)
 
     def _flash(self, path: Path) -> None:
         image = self.slot.flash_image()
         if image is not None:
-            path.write_bytes(image)
+            write_bytes(path, image, durable=False)
 
 
 def folder_for(parent: Path, test: str) -> Path:

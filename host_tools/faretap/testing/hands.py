@@ -11,6 +11,7 @@ from faretap.rack.slot import Slot
 from faretap.records.model import Record, check_chain
 from faretap.records.pull import pull
 from faretap.sim import codes
+from faretap.writing import write_text
 
 
 class Rider:
@@ -101,7 +102,7 @@ class Records:
         """As JSON lines; those that cannot be read are left out."""
         found = pull(self._slot.session.link, self.first, on_problem=lambda e: None)
         lines = [json.dumps(record.to_json(), ensure_ascii=False) for record in found]
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        write_text(path, "".join(line + "\n" for line in lines), durable=False)
 
 
 class Supply:

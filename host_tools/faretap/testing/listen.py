@@ -10,6 +10,7 @@ from typing import Any
 
 from faretap.link.client import Link
 from faretap.rack.slot import Slot
+from faretap.writing import write_text
 from validator.link import frame
 
 _KEPT = 20000  # messages
@@ -38,10 +39,11 @@ class Ears:
 
     def write(self, path: Path) -> None:
         """JSON lines: seconds, direction, message."""
-        with path.open("w", encoding="utf-8") as file:
-            for at, direction, message in list(self.heard):
-                line = {"at": round(at - self.began, 4), direction: message}
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        lines = [
+            json.dumps({"at": round(at - self.began, 4), way: message}, ensure_ascii=False)
+            for at, way, message in list(self.heard)
+        ]
+        write_text(path, "".join(line + "\n" for line in lines), durable=False)
 
     def _note(self, direction: str, message: Any) -> None:
         self.heard.append((time.monotonic(), direction, message))

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from faretap.address import bracketed
+from faretap.errors import FaretapError
+from faretap.reading import STATE, read_json
 from faretap.sim.chips.uart import resample
 from faretap.sim.part import SerialPart
+from faretap.writing import write_text
 
 from . import parts as parts_module
 from .bench_server import BenchSession
@@ -73,6 +76,14 @@ class VirtualBoard:
         except ValueError as e:
             self._lock.close()
             raise BoardError(f"The board in {state} is damaged: {e}.") from None
+        except FaretapError as e:
+            self._lock.close()
+            raise BoardError(str(e)) from None
+        except OSError as e:
+            self._lock.close()
+            raise BoardError(
+                f"The board's folder {state} cannot be used ({e.strerror}): name another one."
+            ) from None
         self._parts = dict(parts) if parts is not None else parts_module.default_parts()
         self._reset_low = False
         self.display = Ssd1306()
@@ -293,17 +304,15 @@ def _lock(state: Path) -> IO[str]:
 
 def _identity(path: Path) -> bytes:
     """The MAC address burnt into this board; made when the board is."""
+    if not path.exists():
+        # Locally administered, unicast: no manufacturer's number is used up.
+        mac = b"\x02\xfa" + os.urandom(4)
+        write_text(path, json.dumps({"mac": mac.hex(":")}) + "\n")
+        return mac
     try:
-        mac = bytes.fromhex(json.loads(path.read_text())["mac"].replace(":", ""))
+        mac = bytes.fromhex(read_json(path, STATE)["mac"].replace(":", ""))
         if len(mac) != 6:
             raise ValueError
         return mac
-    except FileNotFoundError:
-        # Locally administered, unicast: no manufacturer's number is used up.
-        mac = b"\x02\xfa" + os.urandom(4)
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps({"mac": mac.hex(":")}) + "\n")
-        fresh.rename(path)
-        return mac
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise BoardError(f"{path} is damaged: it has to hold the board's MAC address.") from None

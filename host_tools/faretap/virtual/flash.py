@@ -11,6 +11,8 @@ import hashlib
 import mmap
 from pathlib import Path
 
+from faretap.writing import write_bytes
+
 SECTOR = 4096
 SIZE = 8 * 1024 * 1024  # of a new board's chip, as boards/VIRTUAL has it
 
@@ -30,9 +32,7 @@ class Flash:
             raise ValueError(f"flash size {size} is not a power of two of at least 256 KB")
         if not path.exists():
             # Written beside and renamed: a half-written flash file would look like a small chip.
-            fresh = path.with_suffix(".new")
-            fresh.write_bytes(b"\xff" * size)
-            fresh.rename(path)
+            write_bytes(path, b"\xff" * size, durable=False)
         self.path = path
         self._file = path.open("r+b")
         self._map = mmap.mmap(self._file.fileno(), 0)

@@ -191,6 +191,8 @@ def test_no_secret_is_shown(run: Run, devices: dict[str, Device]) -> None:
 
 def test_passphrases(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("pass.txt").write_text("another one\n")
+    assert "others may read it" in failed(run("keys new --out op.pem --passphrase-file pass.txt"))
+    Path("pass.txt").chmod(0o600)
     good(run("keys new --out op.pem --passphrase-file pass.txt"))
     Path("a.toml").write_text(SMALL)
     assert "does not open" in failed(run("config sign a.toml --key op.pem"))

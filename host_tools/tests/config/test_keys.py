@@ -103,6 +103,9 @@ def test_what_is_no_operator_key(tmp_path: Path) -> None:
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
     path.write_bytes(plain)
+    with pytest.raises(KeyFileError, match="chmod 600"):
+        keys.load(path, never)
+    path.chmod(0o600)
     with pytest.raises(KeyFileError, match="not encrypted"):
         keys.load(path, never)
     with pytest.raises(KeyFileError, match="holds the private key"):

@@ -237,7 +237,7 @@ def test_files_that_are_missing_or_wrong(tmp_path: Path) -> None:
         "cards.ca_keys_file: ca.csv has 6 problems: ca.csv, line 2: modulus: 'BBE9'; right would",
         "ca.csv, line 3: index: '1'; right would be hex digits of 1 byte.",
         "cards.acquirer_file: junk holds no public key in PEM.",
-        "codes.root_files[0]: 'none.bin' cannot be read: No such file or directory.",
+        "none.bin cannot be read: No such file or directory.",
         "token_key_file: ",
         "operator_key_file: ",
         "no key over P-256",

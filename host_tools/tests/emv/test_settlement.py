@@ -186,6 +186,9 @@ def test_key_files(tmp_path: Path) -> None:
 
     path = tmp_path / "acquirer.pem"
     path.write_bytes(pem(acquirer()))
+    with pytest.raises(EvidenceError, match="others may read it"):
+        load_key(path)
+    path.chmod(0o600)
     assert unseal(SEAL.seal(b"x"), load_key(path)) == b"x"
     path.write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
     with pytest.raises(EvidenceError, match="no RSA key"):

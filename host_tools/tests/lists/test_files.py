@@ -63,6 +63,9 @@ def test_tokens_are_those_of_the_validator() -> None:
 def test_token_keys(tmp_path: Path) -> None:
     path = tmp_path / "token.key"
     path.write_text(TOKEN_KEY.hex() + "\n")
+    with pytest.raises(ListFileError, match="others may read it"):
+        read_key(path)
+    path.chmod(0o600)
     assert read_key(path) == TOKEN_KEY
     path.write_bytes(TOKEN_KEY)
     assert read_key(path) == TOKEN_KEY
@@ -80,6 +83,8 @@ class Files:
         keys.create(folder / "op.pem", PASSPHRASE)
         (folder / "pass").write_text(PASSPHRASE + "\n")
         (folder / "token.key").write_text(TOKEN_KEY.hex())
+        for name in ("pass", "token.key"):
+            (folder / name).chmod(0o600)
 
     def tokens(self, name: str, numbers: range) -> Path:
         path = self.folder / name

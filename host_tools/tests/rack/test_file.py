@@ -365,7 +365,7 @@ def test_all_mistakes_are_told_at_once(write: Path) -> None:
 def test_files_that_are_no_rack_file(tmp_path: Path) -> None:
     with pytest.raises(RackFileError, match=r"There is no rack file .*none.toml. `faretap rack"):
         load(tmp_path / "none.toml")
-    with pytest.raises(RackFileError, match="cannot be read: Is a directory"):
+    with pytest.raises(RackFileError, match="cannot be read: it is a folder"):
         load(tmp_path)
     (tmp_path / "a.toml").write_text("slot = [")
     with pytest.raises(RackFileError, match="is not TOML: "):

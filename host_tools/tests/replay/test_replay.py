@@ -144,7 +144,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read(tmp_path / "absent")
     path = tmp_path / "binary"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ReplayError, match="not text"):
+    with pytest.raises(ReplayError, match="not UTF-8"):
         read(path)
 
 
@@ -190,7 +190,7 @@ def test_the_command(tmp_path: Path) -> None:
         (["--rules", "RULES", "--test-cards"], "one too many"),
         (["--rules", "RULES"], "limits.tap"),
         (["--rules", "LIST"], "no JSON object"),
-        (["--rules", "TEXT"], "no JSON"),
+        (["--rules", "TEXT"], "not JSON"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, arguments: list[str], words: str) -> None:

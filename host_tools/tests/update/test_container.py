@@ -195,6 +195,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = tmp_path / "operator.pem"
     encryption = BestAvailableEncryption(b"correct horse")
     key.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    key.chmod(0o600)
     public = KEY.public_key()
     Path(f"{key}.pub").write_bytes(keys.public_pem(public))
     file = tmp_path / "bus.ftu"

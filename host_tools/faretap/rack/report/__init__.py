@@ -11,7 +11,8 @@ from pathlib import Path
 
 from faretap.rack.report.junit import junit
 from faretap.rack.report.page import page
-from faretap.rack.results import Run, save
+from faretap.rack.results import ResultsError, Run, save
+from faretap.writing import write_text
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ def report(run: Run, directory: Path) -> Written:
     """Write `run.json`, `junit.xml` and `report.html` into the folder, which is made."""
     data = save(run, directory)
     xml, html = directory / "junit.xml", directory / "report.html"
-    xml.write_text(junit(run), encoding="utf-8")
-    html.write_text(page(run), encoding="utf-8")
+    write_text(xml, junit(run), ResultsError)
+    write_text(html, page(run), ResultsError)
     return Written(data, xml, html)
 
 

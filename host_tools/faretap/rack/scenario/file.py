@@ -6,7 +6,6 @@ scenario = load("mine.scenario.toml")       # ScenarioError.problems: all that i
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +18,7 @@ from faretap.config.errors import ConfigError
 from faretap.config.problems import problems
 from faretap.rack.file import RackError
 from faretap.rack.scenario.schema import Scenario, medium_of
+from faretap.reading import read_toml
 from faretap.sim import cards, codes
 
 SUFFIX = ".scenario.toml"
@@ -71,14 +71,7 @@ def find(name: str | Path) -> Path:
 def load(name: str | Path) -> Loaded:
     """ScenarioError names everything that is wrong with it."""
     path = find(name)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise ScenarioError(f"{path} cannot be read: {e.strerror or e}.") from e
-    except UnicodeDecodeError as e:
-        raise ScenarioError(f"{path} is not UTF-8.", "Save it as UTF-8.") from e
-    except tomllib.TOMLDecodeError as e:
-        raise ScenarioError(f"{path} is not TOML: {e}.") from e
+    raw = read_toml(path, ScenarioError)
     return Loaded(check(raw, str(path)), path.absolute())
 
 

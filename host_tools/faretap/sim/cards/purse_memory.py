@@ -7,6 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from faretap.errors import FaretapError
+from faretap.reading import STATE, read_json
+from faretap.writing import write_text
+
 
 @dataclass(frozen=True)
 class Debit:
@@ -73,17 +77,16 @@ class Memory:
     def commit(self, contents: Contents) -> None:
         if self._file is not None:
             # A file that is replaced as a whole is either the old one or the new one.
-            fresh = self._file.with_name(self._file.name + ".new")
-            fresh.write_text(json.dumps(_to_json(self._card, contents)), encoding="utf-8")
-            fresh.replace(self._file)
+            text = json.dumps(_to_json(self._card, contents))
+            write_text(self._file, text, durable=False)
         self.contents = contents
 
     def _load(self, file: Path) -> Contents:
         try:
-            stored = json.loads(file.read_text(encoding="utf-8"))
+            stored = read_json(file, STATE)
             card = stored["card"]
             contents = _from_json(stored)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (FaretapError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{file} does not hold a purse card's state: {error}") from error
         if card != self._card:
             raise ValueError(f"{file} holds the state of another card")

@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from faretap.errors import FaretapError
+from faretap.writing import append_line, write_text
+
 from .card import Card
 
 
@@ -25,9 +28,9 @@ class Traced:
         self._activated = False
         self._mirror()
         try:
-            path.write_text("", encoding="utf-8")
-        except OSError as e:
-            raise ValueError(f"no trace can be written to {path}: {e.strerror}") from None
+            write_text(path, "", durable=False)
+        except FaretapError as e:
+            raise ValueError(f"no trace can be written: {e}") from None
         self._write(
             {
                 "trace": 1,
@@ -77,5 +80,4 @@ class Traced:
         self._mirror()
 
     def _write(self, line: dict[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self._path, json.dumps(line))
