@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from faretap import measure_media, measure_store
+from faretap import address, measure_media, measure_store
 from faretap.errors import FaretapError
 from faretap.link import Refused
+from faretap.link.port import native_usb
 from faretap.measure_crypto import bundle, crypto
 from faretap.measure_reader import reader
 from faretap.present import moment, scan, tap
@@ -97,7 +98,8 @@ def boot(session: Session, timeout: float = 30.0) -> dict[str, Any]:
     """Reset the validator by its EN line (or by a call, where there is none) until its hello."""
     device = session.link.device
     session.forget_notifications()
-    by_line = not session.port.startswith("socket://")
+    # A chip's own USB has no EN line, and takes DTR for somebody who listens.
+    by_line = not (address.kind(session.port) == "socket" or native_usb(str(device.port)))
     if by_line:
         device.rts = True
         session.forget_notifications()
@@ -174,9 +176,12 @@ def everything(
     for baud in (first, *(b for b in bauds if b != first)):
         say(f"the link at {baud} baud")
         try:
-            session.link.set_baud(baud)
+            got = session.link.set_baud(baud)
         except Refused as e:
             report["link"][str(baud)] = {"refused": e.message}
+            continue
+        if got != baud:
+            report["link"][str(baud)] = {"refused": "the line carries nothing at this rate"}
             continue
         report["link"][str(baud)] = {
             "round_trip_ms": round_trip(session),
@@ -198,7 +203,7 @@ def everything(
     if session.bench:
         report["reader"] = reader(session, min(count, 5), say)
     if store:
-        session.link.set_baud(max(first, *bauds) if bauds else first)
+        session.link.raise_baud(max(first, *bauds) if bauds else first)
         report["store"] = measure_store.store(
             session, say, lambda: float(from_validator(session, 256 * 1024)["share"])
         )

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from faretap.cli.common import Json, Port, app, err, out, print_json
 from faretap.errors import FaretapError
+from faretap.link.port import FAST_BAUD
 from faretap.session import connect
 
 if TYPE_CHECKING:
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 
 # esptool and pydantic are imported where they are used: together they cost every other command
 # 0.2 s.
+
+
+FlashBaud = Annotated[
+    int,
+    typer.Option(
+        "--baud",
+        min=9600,
+        max=3000000,
+        help="Rate for writing; where the line is dead at it, lower ones are tried.",
+    ),
+]
 
 
 @app.command()
@@ -29,6 +41,7 @@ def flash(
     erase: Annotated[
         bool, typer.Option("--erase", help="Erase all first: records and configuration too.")
     ] = False,
+    baud: FlashBaud = FAST_BAUD,
     json: Json = False,
 ) -> None:
     """Build and write everything, verify, start, and wait for the validator's hello."""
@@ -42,6 +55,7 @@ def flash(
             progress=bar,
             erase=erase,
             wait_hello=wait_hello,
+            baud=baud,
         )
     if json:
         print_json(report.as_dict())
@@ -70,6 +84,9 @@ def flash_lines(report: FlashReport) -> list[str]:
     else:
         first = f"{report.board} at {report.port} had everything already"
     lines = [f"{first} in {seconds:.1f} s"]
+    if report.dead_bauds:
+        failed = " and ".join(map(str, report.dead_bauds))
+        lines.append(f"  the line failed at {failed} baud; written at {report.baud}")
     for piece in report.pieces:
         what = f"{piece.written:,} of {piece.size:,} bytes" if piece.written else "unchanged"
         lines.append(f"  {piece.name:16} 0x{piece.offset:06x}  {what}")

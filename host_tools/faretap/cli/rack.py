@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from faretap.cli.common import Json, app, err, out, print_json
+from faretap.cli.flashing import FlashBaud
 from faretap.errors import FaretapError
+from faretap.link.port import FAST_BAUD
 from faretap.shown import shown
 
 if TYPE_CHECKING:
@@ -145,6 +147,7 @@ def flash(
     erase: Annotated[
         bool, typer.Option("--erase", help="Erase all first: records and configuration too.")
     ] = False,
+    baud: FlashBaud = FAST_BAUD,
     json: Json = False,
 ) -> None:
     """Flash all slots at once; exit status 1 if one of them failed."""
@@ -160,6 +163,7 @@ def flash(
             image=None if image == "current" else Path(image),
             micropython=_files(micropython),
             erase=erase,
+            baud=baud,
             on_say=lines.said,
         )
     if json:
@@ -203,6 +207,8 @@ class _Lines:
 def _wrote(report: dict[str, Any]) -> str:
     hello = report["hello"]
     what = f"wrote {report['written']:,} bytes" if report["written"] else "had everything already"
+    if report.get("dead_bauds"):
+        what += f" at {report['baud']} baud"
     return f"{what}; runs {hello['version']} ({hello['hash']}), serial {hello['serial']}"
 
 

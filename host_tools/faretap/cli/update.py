@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from faretap.cli.common import Json, Port, app, out, print_json
+from faretap import address
+from faretap.cli.common import Json, Port, app, out, print_json, say
 from faretap.cli.flashing import flash_lines, flash_progress, wait_hello
 from faretap.errors import FaretapError
 from faretap.image.container import Container, load
+from faretap.link.port import FAST_BAUD
 from faretap.session import connect
 from faretap.update.errors import UpdateError
 from faretap.update.link import Report, history
@@ -26,7 +28,14 @@ def update(
     via: Annotated[
         str, typer.Option(help="link: while riders go on; rom: by the ROM loader, with a reset.")
     ] = "link",
-    baud: Annotated[int | None, typer.Option(help="Rate of the link for the transfer.")] = None,
+    baud: Annotated[
+        int | None,
+        typer.Option(
+            min=9600,
+            max=3000000,
+            help="Rate for the transfer; lower ones where the line is dead at it.",
+        ),
+    ] = None,
     later: Annotated[
         bool, typer.Option("--later", help="Do not restart: the next start of the validator does.")
     ] = False,
@@ -62,7 +71,7 @@ def update(
             )
         _by_link(port, container, baud, later, again, json)
     elif via == "rom":
-        _by_rom(port, container, trust, unsigned, json)
+        _by_rom(port, container, trust, unsigned, baud or FAST_BAUD, json)
     else:
         raise UpdateError(f"There is no way {via!r}.", "Take --via link or --via rom.")
 
@@ -72,7 +81,9 @@ def _by_link(
 ) -> None:
     with connect(port) as validator, flash_progress() as bar:
         if baud is not None:
-            validator.link.set_baud(baud)
+            got = validator.link.raise_baud(baud)
+            if got != baud:
+                say(f"The line does not carry {baud} baud; going on at {got}.")
         report = update_by_link(
             validator,
             container,
@@ -88,12 +99,12 @@ def _by_link(
 
 
 def _by_rom(
-    port: str, container: Container, trust: Path | None, unsigned: bool, json: bool
+    port: str, container: Container, trust: Path | None, unsigned: bool, baud: int, json: bool
 ) -> None:
     from faretap.config.keys import load_public
     from faretap.update.rom import update_by_rom
 
-    if port == "virtual" or port.startswith("virtual:"):
+    if address.kind(port) == address.VIRTUAL:
         raise FaretapError(
             f"{port} starts a board for one command.",
             "Start one with `faretap virtual` and give its rfc2217:// port.",
@@ -106,6 +117,7 @@ def _by_rom(
             unsigned=unsigned,
             progress=bar,
             wait_hello=wait_hello,
+            baud=baud,
         )
     if json:
         print_json(report.as_dict())

@@ -35,11 +35,13 @@ from faretap.flash.port import open_for_flashing
 from faretap.flash.quiet import quiet
 from faretap.image.cache import cache_dir
 from faretap.image.whole import Pieces, build_pieces
+from faretap.link.port import FAST_BAUD
 from faretap.reading import FileError
 from faretap.writing import append_line, make_folder
 
 ROM_BAUD = 115200
-FAST_BAUD = 460800
+_SLOWER = (230400, ROM_BAUD)  # what an adapter or a long cable may still carry
+_PROBE_S = 1.5
 _ATTEMPTS = 4  # esptool has four ways to reset a chip into its ROM loader: each once
 _WORTH_A_FAST_LINE = 64 * 1024  # bytes; changing the rate costs up to 0.2 s on a remote port
 
@@ -57,9 +59,20 @@ class PieceReport:
     written: int
 
 
+class _TooFast(Exception):  # noqa: N818 - not an error yet
+    """The line failed at a raised rate; `error` says how, `erased` whether all is blank."""
+
+    def __init__(self, error: FlashError, erased: bool) -> None:
+        self.error = error
+        self.erased = erased
+
+
 @dataclass
 class FlashReport:
-    """What was done. Times in seconds; `hello` is what `wait_hello` returned."""
+    """What was done. Times in seconds; `hello` is what `wait_hello` returned.
+
+    `baud` is the rate at which it was written, `dead_bauds` those at which the line failed.
+    """
 
     port: str
     board: str
@@ -71,6 +84,8 @@ class FlashReport:
     app_version: str
     app_id: str
     erased: bool
+    baud: int = ROM_BAUD
+    dead_bauds: list[int] = field(default_factory=list)
     pieces: list[PieceReport] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     hello: Any = None
@@ -100,8 +115,9 @@ def flash(
     `micropython` is the official .bin (see `image.micropython.obtain`). `progress(what, done,
     total)` gets what is going on and bytes of the whole. `erase` clears all of the flash first,
     records and configuration included. `wait_hello(port)` is called once the board was reset and
-    the port is free again. `pieces` are images built before, as for a rack of equal boards. `log`
-    (JSON lines; default: in the cache folder) gets the report.
+    the port is free again. `baud` is the rate for writing: where the line is dead at it, lower
+    ones are tried, down to 115200. `pieces` are images built before, as for a rack of equal
+    boards. `log` (JSON lines; default: in the cache folder) gets the report.
 
     Raises FlashError, PortError, ImageError, BoardError: one sentence and the next step.
     """
@@ -112,11 +128,24 @@ def flash(
     wanted = pieces or build_pieces(board, micropython)
     clock.lap("build")
     bar = _Bar(progress)
+    dead: list[int] = []
+    blank = False  # an earlier attempt has erased all
     with quiet(bar.moved):
-        progress("connecting", 0, 0)
-        with _connected(port, board) as esp:
-            clock.lap("connect")
-            report = _write(esp, port, board, wanted, erase, baud, bar, clock)
+        for rate in (baud, *(slower for slower in _SLOWER if slower < baud)):
+            bar.say(f"trying {rate} baud: {dead[-1]} failed" if dead else "connecting")
+            try:
+                with _connected(port, board, min(rate, ROM_BAUD)) as esp:
+                    clock.lap("connect")
+                    report = _write(
+                        esp, port, board, wanted, erase and not blank, rate, bar, clock
+                    )
+            except _TooFast as e:
+                dead.append(rate)
+                blank = blank or e.erased
+            else:
+                report.dead_bauds = dead
+                report.erased = report.erased or blank
+                break
     progress("starting", report.written, report.written)
     clock.lap("reset")
     if wait_hello:
@@ -128,12 +157,12 @@ def flash(
 
 
 @contextlib.contextmanager
-def _connected(port: str, board: Board) -> Iterator[Any]:
-    """The running flasher stub of the right kind of chip, at the ROM's baud rate."""
-    device = open_for_flashing(port, ROM_BAUD)
+def _connected(port: str, board: Board, baud: int) -> Iterator[Any]:
+    """The running flasher stub of the right kind of chip; the ROM takes any low rate."""
+    device = open_for_flashing(port, baud)
     try:
         try:
-            esp = detect_chip(device, ROM_BAUD, connect_attempts=_ATTEMPTS)
+            esp = detect_chip(device, baud, connect_attempts=_ATTEMPTS)
         except _FAILURES as e:
             raise on_connect(port, e) from e
         if board.facts.label != esp.CHIP_NAME:
@@ -169,6 +198,7 @@ def _write(
     bar: _Bar,
     clock: _Stopwatch,
 ) -> FlashReport:
+    fast = False
     try:
         # A second reset in the middle would leave the chip in its program, not in the ROM loader.
         esp.WRITE_FLASH_ATTEMPTS = 1
@@ -202,7 +232,9 @@ def _write(
         clock.lap("erase" if erase else "compare")
         if runs:
             if report.written >= _WORTH_A_FAST_LINE and baud > ROM_BAUD and _has_rate(port):
-                esp.change_baud(baud)
+                fast = True
+                _raise_rate(esp, baud)
+                report.baud = baud
             bar.start(runs)
             write_flash(esp, runs)
             clock.lap("write")
@@ -211,7 +243,20 @@ def _write(
     except _FAILURES as e:
         if isinstance(e, (FlashError, PortError)):
             raise
-        raise on_write(port, e, bar.done, bar.total) from e
+        error = on_write(port, e, bar.done, bar.total)
+        if fast and isinstance(e, FatalError | RuntimeError):
+            raise _TooFast(error, erase) from e
+        raise error from e
+
+
+def _raise_rate(esp: Any, baud: int) -> None:
+    """Another rate, at which the chip has answered. FatalError if it does not, or if the adapter
+    or its server does not take the rate."""
+    try:
+        esp.change_baud(baud)
+        esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR, timeout=_PROBE_S)
+    except (serial.SerialException, OSError, ValueError) as e:
+        raise FatalError(f"the port does not take {baud} baud ({e})") from e
 
 
 def _fitting(chip: str, size: int | None = None) -> str:

@@ -33,6 +33,7 @@ Serve = Callable[[Params], Any]
 
 _QUIET_S = 0.4  # without credit for so long, what was on the way is taken as consumed or lost
 _KEEP = 32  # answers to the validator's calls kept for repeated ones
+_SLOWER = (921600, 460800, 230400)  # tried where a higher rate is dead
 _SILENCE_S = 0.5  # in a frame: what comes after that is not its rest
 _STAY_S = 3.0  # between signs of life at a raised rate
 _AGAIN_MS = 5000  # the longest that a validator may ask for before a call is made again
@@ -219,11 +220,12 @@ class Link:
             return before
         self.call("link.baud", {"baud": baud})
         time.sleep(0.02)  # its answer left at the old rate; the UART needs a moment to change
-        with self._write_lock:
-            self.device.baudrate = baud
         try:
+            with self._write_lock:
+                self.device.baudrate = baud
             self.call("ping", timeout=1.0, again=0.25)
-        except NoAnswer:
+        except (NoAnswer, OSError, ValueError, serial.SerialException):
+            # Dead at that rate; or the adapter, or its server, does not take it.
             with self._write_lock:
                 self.device.baudrate = before
             self.call("ping", timeout=4.0)
@@ -232,6 +234,15 @@ class Link:
             # The validator goes back by itself when it hears nothing for long.
             self._jobs.put(self._stay)
         return baud
+
+    def raise_baud(self, wanted: int) -> int:
+        """Agree on that rate, or on the next lower one that the line carries; returns it."""
+        first = int(self.device.baudrate)
+        for baud in (wanted, *(slower for slower in _SLOWER if first < slower < wanted)):
+            with contextlib.suppress(Refused):
+                if self.set_baud(baud) == baud:
+                    return baud
+        return int(self.device.baudrate)
 
     def write_raw(self, data: bytes) -> None:
         """Bytes outside the protocol, for a device that may not speak it."""

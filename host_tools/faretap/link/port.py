@@ -23,6 +23,7 @@ from faretap.errors import PortError
 from faretap.link.remote import RemotePort
 
 DEFAULT_BAUD = 115200
+FAST_BAUD = 460800  # for flashing; where the line is dead at it, lower ones are tried
 _BUSY_S = 0.5
 _ESPRESSIF = 0x303A  # USB of the chip's own: 1001 the USB-Serial-JTAG, 4001 MicroPython's TinyUSB
 _NOWHERE = (ConnectionRefusedError, socket.gaierror, TimeoutError)

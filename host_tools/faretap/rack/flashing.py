@@ -15,6 +15,7 @@ from faretap import boards
 from faretap.errors import FaretapError
 from faretap.image.container import load as load_image
 from faretap.image.whole import Pieces, build_pieces
+from faretap.link.port import FAST_BAUD
 from faretap.rack.file import Rack, RackError, SlotSpec
 from faretap.rack.locks import LOOK, Claim, Held, device_of
 from faretap.rack.ports import ask
@@ -34,6 +35,7 @@ def flash_all(
     image: Path | None = None,
     micropython: dict[str, Path] | None = None,
     erase: bool = False,
+    baud: int = FAST_BAUD,
     on_say: Said = lambda slot, text, done, total: None,
 ) -> list[Done]:
     """Each slot gets `image` (an .ftu file) or, without one, the application of this
@@ -61,7 +63,7 @@ def flash_all(
             Job(
                 spec.name,
                 "faretap.rack.flashing:flash_slot",
-                {"pieces": built[spec.board], "erase": erase},
+                {"pieces": built[spec.board], "erase": erase, "baud": baud},
                 spec.limits.flash,
             )
             for spec in wanted
@@ -90,7 +92,13 @@ def _passing(spec: SlotSpec) -> Done:
 
 
 def flash_slot(
-    rack: Rack, spec: SlotSpec, say: Say, *, pieces: str, erase: bool = False
+    rack: Rack,
+    spec: SlotSpec,
+    say: Say,
+    *,
+    pieces: str,
+    erase: bool = False,
+    baud: int = FAST_BAUD,
 ) -> dict[str, Any]:
     """The work of one process: a `FlashReport` as a dict. `pieces` is a file of `flash_all`."""
     wanted: Pieces = pickle.loads(read_bytes(Path(pieces), FLASH))
@@ -100,7 +108,7 @@ def flash_slot(
         if spec.kind == "emulator":
             report = _into_file(slot, wanted, say, erase)
         else:
-            report = _by_rom(slot, wanted, say, erase)
+            report = _by_rom(slot, wanted, say, erase, baud)
         say("starting")
         slot.reopen()
         found = slot.identity.get("hash")
@@ -109,19 +117,21 @@ def flash_slot(
                 spec.name,
                 f"The slot {spec.name} was flashed with {wanted.app.id}, but runs {found} "
                 f"({slot.identity.get('mode')} mode).",
-                "See `faretap log`; flash with --erase if it stays.",
+                "See `faretap log`; if it stays: `faretap rack flash --erase`.",
             )
         return {**report, "hello": slot.identity}
     finally:
         slot.close()
 
 
-def _by_rom(slot: Slot, wanted: Pieces, say: Say, erase: bool) -> dict[str, Any]:
+def _by_rom(slot: Slot, wanted: Pieces, say: Say, erase: bool, baud: int) -> dict[str, Any]:
     from faretap.flash.flasher import flash
 
     say("connecting")
     port = slot.start()
-    return flash(port, slot.spec.board, progress=say, erase=erase, pieces=wanted).as_dict()
+    return flash(
+        port, slot.spec.board, progress=say, erase=erase, pieces=wanted, baud=baud
+    ).as_dict()
 
 
 def _into_file(slot: Slot, wanted: Pieces, say: Say, erase: bool) -> dict[str, Any]:

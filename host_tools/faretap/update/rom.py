@@ -19,6 +19,7 @@ from faretap.image.micropython import MicroPython
 from faretap.image.sign import public_key, verify
 from faretap.image.vfs import build_vfs
 from faretap.image.whole import Piece, Pieces
+from faretap.link.port import FAST_BAUD
 from faretap.session import connect
 from faretap.update.errors import UpdateError
 from faretap.update.link import NEXT_STEPS
@@ -33,6 +34,7 @@ def update_by_rom(
     unsigned: bool = False,
     progress: Progress = lambda what, done, total: None,
     wait_hello: Callable[[str], Any] | None = None,
+    baud: int = FAST_BAUD,
 ) -> FlashReport:
     """Write `container` into the idle slot of the validator at `port`, and start it.
 
@@ -59,7 +61,7 @@ def update_by_rom(
         app=container.app,
         micropython=MicroPython(b"", b"", str(state.get("micropython", "")), "", "as it is"),
     )
-    return flash(port, board, pieces=pieces, progress=progress, wait_hello=wait_hello)
+    return flash(port, board, pieces=pieces, progress=progress, wait_hello=wait_hello, baud=baud)
 
 
 def check(
