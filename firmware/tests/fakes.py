@@ -118,6 +118,10 @@ class FakeGate:
         self.session = ""
         self.dead = ()
         self.on_end = None
+        self.turns = self.wrongs = 0
+
+    def may(self, right):
+        return right not in self.closed
 
     def need(self, right):
         if right in self.closed:
@@ -131,6 +135,12 @@ class FakeGate:
 
     def within(self):
         return not self.closed
+
+    def turn(self):
+        self.turns += 1
+
+    def wrong(self):
+        self.wrongs += 1
 
 
 class Registry:

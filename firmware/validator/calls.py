@@ -11,6 +11,11 @@ DEFAULT_BAUD = 115200
 _SILENCE_MS = 10000  # at a raised rate without a valid message: the host is gone, go back
 _TRIAL_MS = 1500  # the same just after the change
 
+# What of these `info` tells to everybody: whether they work, and what they are.
+_JOURNAL = ("fault", "capacity_bytes", "damaged", "torn", "faults", "worn_out", "mount_ms")
+_READER = ("chip", "firmware", "support", "antenna", "bus", "baud", "fault", "state")
+_SCANNER = ("engine", "version", "baud", "state")
+
 
 class Calls:
     """Registers everything on the peer. `app` has clock, board, state, boot, journal, taps, log,
@@ -21,6 +26,10 @@ class Calls:
         self._peer = peer
         self._console = console
         self._baud = DEFAULT_BAUD
+        self._wanted = 0  # a rate that is about to be set
+        self._watching = False
+        self._resetting = False
+        self.gone = 0  # times that no host was heard at a raised rate
         self._heard = app.clock.ticks_ms()
         self._sink = [0, 0, 0]  # blocks, bytes, gaps
         self._sink_next = None
@@ -68,11 +77,14 @@ class Calls:
         }
 
     def info(self, params):
+        """How the validator is. Without a session, one in service tells nothing that moves with
+        its riders: no counts, no state of reader and scanner beyond whether they work."""
         app = self._app
-        gc.collect()
+        within = app.gate.within()
+        if within:
+            gc.collect()
         info = self.hello()
         info["heap_free"] = gc.mem_free()
-        info["heap_used"] = gc.mem_alloc()
         info["uptime_ms"] = app.uptime_ms()
         info["session"] = app.gate.status()["session"]
         info["config"] = app.configuration.info()
@@ -80,22 +92,38 @@ class Calls:
         in_place = app.boot.get("in_place")
         info["in_place"] = in_place.info() if in_place else None
         info["clock"] = {"unix": app.clock.unix(), "trusted": app.clock.trusted}
-        info["reader"] = app.reader_status()
-        info["scanner"] = app.scanner_status()
         info["display"] = app.display_status()
-        info["journal"] = app.journal.info() if app.journal else {"fault": app.journal_fault}
-        info["taps"] = app.taps.count
         info["link"] = {
             "baud": self._baud,
             "baud_max": self._top(),
             "window": frame.WINDOW,
             "received": self._peer.received,
             "damaged": self._peer.damaged,
+            "gone": self.gone,
         }
+        journal = app.journal.info() if app.journal else {"fault": app.journal_fault}
+        unread = journal.get("unacknowledged", 0) > 0
+        reader = app.reader_status()
+        scanner = app.scanner_status()
+        if within:
+            info["heap_used"] = gc.mem_alloc()
+            info["taps"] = app.taps.count
+        else:
+            journal = _only(journal, _JOURNAL)
+            reader = _only(reader, _READER)
+            scanner = _only(scanner, _SCANNER)
+            if reader["state"] not in ("missing", "fault"):
+                reader["state"] = "works"
+        journal["unread"] = unread
+        info["journal"] = journal
+        info["reader"] = reader
+        info["scanner"] = scanner
         return info
 
     def reset(self, params):
-        asyncio.create_task(self._reset_soon())
+        if not self._resetting:
+            self._resetting = True
+            asyncio.create_task(self._reset_soon())
         return {}
 
     async def _reset_soon(self):
@@ -129,25 +157,44 @@ class Calls:
         top = self._top()
         if not isinstance(baud, int) or not 9600 <= baud <= top:
             raise RpcError(REFUSED, "the rate must be between 9600 and %d baud" % top)
-        asyncio.create_task(self._change_rate(baud))
+        if baud == self._baud and not self._wanted:
+            return {"baud": baud}
+        if not self._app.gate.within() and self._app.gate.taken():
+            raise RpcError(REFUSED, "another host has a session on this link")
+        if self._wanted:
+            if self._wanted == baud:
+                return {"baud": baud}
+            raise RpcError(REFUSED, "the rate is being changed", {"kind": "again", "ms": 300})
+        self._wanted = baud
+        if not self._watching:
+            self._watching = True
+            asyncio.create_task(self._watch_rate())
         return {"baud": baud}
 
-    async def _change_rate(self, baud):
-        # The answer is some 80 bytes: let it leave at the old rate.
-        await asyncio.sleep_ms(5 + 1200000 // self._baud)
+    async def _watch_rate(self):
+        """While the rate is another one than at the start, or is to be: one task for all changes."""
+        clock = self._app.clock
+        try:
+            while self._wanted or self._baud != DEFAULT_BAUD:
+                if self._wanted:
+                    # The answer is some 80 bytes: let it leave at the old rate.
+                    await asyncio.sleep_ms(5 + 1200000 // self._baud)
+                    self._set_rate(self._wanted)
+                    self._heard = start = clock.ticks_ms()
+                    patience = _TRIAL_MS
+                await asyncio.sleep_ms(250)
+                if self._heard != start:
+                    patience = _SILENCE_MS
+                if not self._wanted and clock.diff(clock.ticks_ms(), self._heard) > patience:
+                    self._set_rate(DEFAULT_BAUD)
+                    self.gone += 1  # no log record: everybody may ask for a rate and be silent
+        finally:
+            self._watching = False
+
+    def _set_rate(self, baud):
+        self._wanted = 0
         self._console.set_rate(baud)
         self._baud = baud
-        clock = self._app.clock
-        self._heard = start = clock.ticks_ms()
-        patience = _TRIAL_MS
-        while self._baud == baud and baud != DEFAULT_BAUD:
-            await asyncio.sleep_ms(250)
-            if self._heard != start:
-                patience = _SILENCE_MS
-            if clock.diff(clock.ticks_ms(), self._heard) > patience:
-                self._console.set_rate(DEFAULT_BAUD)
-                self._baud = DEFAULT_BAUD
-                self._app.log.warning("link", "no host at %d baud" % baud)
 
     def _alive(self):
         self._heard = self._app.clock.ticks_ms()
@@ -208,3 +255,7 @@ class Calls:
         from validator import calls_bench
 
         return calls_bench.run(self._app, params)
+
+
+def _only(members, names):
+    return {name: members[name] for name in names if name in members}

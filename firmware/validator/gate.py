@@ -96,10 +96,14 @@ class Gate:
         if self._within:
             self._heard = self._clock.ticks_ms()
 
+    def may(self, right):
+        """Whether the message that is being served has this right."""
+        return self.life_cycle != "service" or self._within and right in self._rights
+
     def need(self, right):
         """RpcError unless the message that is being served may do this. `right`: inject, debug,
         records or change. To be asked before the first `await`: then it is another's turn."""
-        if self.life_cycle != "service" or self._within and right in self._rights:
+        if self.may(right):
             return
         data = None
         text = _SENTENCES[right]
@@ -112,6 +116,10 @@ class Gate:
     def within(self):
         """The message that is being served may know what only a session is told."""
         return self.life_cycle != "service" or self._within
+
+    def taken(self):
+        """Somebody has a session."""
+        return self._lives()
 
     def listens(self):
         """Somebody is there who may hear of riders and of the log."""
@@ -189,7 +197,7 @@ class Gate:
         if name is None:
             raise RpcError(REFUSED, "no session: the key is none of the configuration's")
         self._known(nonce)
-        self._turn()
+        self.turn()
         self._open_at_work = True
         try:
             # It holds everything up for 30 ms or more: not while a rider stands there.
@@ -200,7 +208,7 @@ class Gate:
         finally:
             self._open_at_work = False
         if not right:
-            self._refused = self._clock.ticks_ms()
+            self.wrong()
             raise RpcError(REFUSED, "no session: wrong signature")
         self._refused = None
         if self._token:
@@ -213,9 +221,13 @@ class Gate:
         self._heard = self._clock.ticks_ms()
         return self._answer()
 
-    def _turn(self):
-        """One signature at a time, and a pause after a wrong one. No lock: who tries again a
-        moment later gets his turn, whatever others sent before."""
+    def wrong(self):
+        """Somebody without a session had a signature looked at that was wrong."""
+        self._refused = self._clock.ticks_ms()
+
+    def turn(self):
+        """RpcError while a signature is looked at, and for a pause after a wrong one. No lock: who
+        tries again a moment later gets his turn, whatever others sent before."""
         clock = self._clock
         wait = 0
         if self._open_at_work:
@@ -224,7 +236,7 @@ class Gate:
             wait = _PAUSE_MS - clock.diff(clock.ticks_ms(), self._refused)
         if wait > 0:
             data = {"kind": "again", "ms": wait}
-            raise RpcError(REFUSED, "no session: another signature is looked at", data)
+            raise RpcError(REFUSED, "another signature is looked at: wait a moment", data)
 
     def _answer(self):
         return {

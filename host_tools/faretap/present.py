@@ -46,8 +46,8 @@ def tap(
     if via != "wire":
         raise PresentError(f"There is no way {via!r} to present a card.", "Use wire or link.")
     bench = _bench(session)
-    await_free_reader(session, timeout)
     session.listen()
+    await_free_reader(session, timeout)
     session.forget_notifications()
     if lose_at_apdu is not None:
         options["lose_at_apdu"] = lose_at_apdu

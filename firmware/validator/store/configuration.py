@@ -186,7 +186,7 @@ class Configuration:
         place += at << 16
         left = max(0, (place & 0xFFFF) - at)
         text = bytearray(min(most, left))
-        self.flash.read(self._address(self.bank, place), text)
+        self.flash.read(self.address(self.bank, place), text)
         return bytes(text).rstrip(b",") if left == len(text) else bytes(text), left - len(text)
 
     def names(self):
@@ -207,6 +207,18 @@ class Configuration:
             "room": self.room() if self.flash else 0,
             "faults": self.faults,
         }
+
+    def nvs_blob(self, name, most):
+        """What NVS has under that name, up to `most` bytes; b"" without it."""
+        blob = bytearray(most)
+        try:
+            return bytes(blob[: self._nvs.get_blob(name, blob)])
+        except OSError:
+            return b""
+
+    def keep_blob(self, name, blob):
+        self._nvs.set_blob(name, blob)
+        self._nvs.commit()
 
     def keep_key(self, key):
         """Make x and y in `key` the operator's public key, for good."""
@@ -281,10 +293,11 @@ class Configuration:
     def parse(self, bank, place):
         """The value that stands at `place` of a bank's body; ValueError if it is no JSON."""
         text = bytearray(place & 0xFFFF)
-        self.flash.read(self._address(bank, place), text)
+        self.flash.read(self.address(bank, place), text)
         if text[-1:] == b",":
             text[-1] = 0x20
         return json.loads(text)  # type: ignore[type-var]
 
-    def _address(self, bank, place):
+    def address(self, bank, place):
+        """Of a member in flash."""
         return self.base(bank) + AT + bundle.HEAD_SIZE + (place >> 16)

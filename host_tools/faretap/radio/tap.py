@@ -41,8 +41,8 @@ def tap(
     except ValueError as e:
         raise PresentError(f"This card cannot be presented: {e}.") from e
     check(card)
-    await_free_reader(session, timeout)
     session.listen()
+    await_free_reader(session, timeout)
     session.forget_notifications()
     deadline = time.monotonic() + timeout
     summary: dict[str, Any] | None = None

@@ -78,7 +78,7 @@ class Records:
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
-        self.first = int(slot.session.link.call("info")["journal"]["next"])
+        self.first = int(slot.session.link.call("records.info")["next"])
 
     def all(self) -> list[Record]:
         """Oldest first. The chain has to hold."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,12 +40,32 @@ class Clock:
     def unix(self) -> int:
         return 1893456000
 
+    def ticks_ms(self) -> int:
+        return int(time.monotonic() * 1000)
+
+    def diff(self, later: int, earlier: int) -> int:
+        return later - earlier
+
 
 class Quiet:
     """Gate, taps and log that are in nobody's way."""
 
     def need(self, right: str) -> None:
         pass
+
+    def owner(self) -> str:
+        return ""
+
+    def owns(self, owner: str) -> bool:
+        return True
+
+    def may(self, right: str) -> bool:
+        return True
+
+    def turn(self) -> None:
+        pass
+
+    wrong = turn
 
     def busy(self) -> bool:
         return False

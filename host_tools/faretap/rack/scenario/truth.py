@@ -55,8 +55,9 @@ class Truth:
 
     def begin(self) -> None:
         """Before the first rider: what is in the validator already is not looked at."""
-        info = self.slot.session.link.call("info")
-        self.next_seq = self._first = int(info["journal"]["next"])
+        link = self.slot.session.link
+        info = link.call("info")
+        self.next_seq = self._first = int(link.call("records.info")["next"])
         self._boots = int(info["boots"])
         self._console = len(self.slot.console())
 
@@ -68,8 +69,7 @@ class Truth:
 
     def cut(self, gap: Gap) -> None:
         """After the validator is back."""
-        info = self.slot.session.link.call("info")
-        gap.last = int(info["journal"]["next"]) - 1
+        gap.last = int(self.slot.session.link.call("records.info")["next"]) - 1
         self.gaps.append(gap)
         self.next_seq = gap.last + 1
 
