@@ -172,7 +172,7 @@ class Calls:
         return {"baud": baud}
 
     async def _watch_rate(self):
-        """While the rate is another one than at the start, or is to be: one task for all changes."""
+        """While the rate is another than at the start, or is to be: one task for all changes."""
         clock = self._app.clock
         try:
             while self._wanted or self._baud != DEFAULT_BAUD:

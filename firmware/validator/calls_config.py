@@ -1,8 +1,8 @@
 """Calls about the operator's configuration; docs/link.md lists them.
 
-A bundle needs no session: nothing is written for a head that the operator did not sign, nothing that
-runs is stopped for a body that is not whole and for this validator. Reading needs one. What somebody
-who has no more than signed bundles can spend is bounded:
+A bundle needs no session: nothing is written for a head that the operator did not sign, nothing
+that runs is stopped for a body that is not whole and for this validator. Reading needs one. What
+somebody who has no more than signed bundles can spend is bounded:
 
 - one call at a time, while no rider is served; a pause after a wrong signature;
 - what is coming in is not pushed out by a bundle that is not newer, unless its host went silent;
@@ -10,9 +10,9 @@ who has no more than signed bundles can spend is bounded:
 - the idle bank is erased at once for the first bundle, and then after 10 s, 20 s, … an hour;
 - a bundle that the sections' checks refused is not begun again (config_put.py).
 
-`app` has configuration, clock, gate, taps, log; `put_away()`, after which no rider is served and what
-served them is out of memory; and `configured()`, which restarts the application a moment later, when
-the answer has left.
+`app` has configuration, clock, gate, taps, log; `put_away()`, after which no rider is served and
+what served them is out of memory; and `configured()`, which restarts the application a moment
+later, when the answer has left.
 """
 
 import asyncio

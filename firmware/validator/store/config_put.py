@@ -10,12 +10,12 @@
     put.whole(now)                       # Refused, and nothing has changed
     put.commit({"cards": rules.load})    # in force, or Refused
 
-What costs nothing comes first: `look` reads the head, `start` erases nothing for one that the operator
-did not sign, `whole` finds out in flash all that can be found out beside a configuration that is at
-work: only the sections' own checks are left to `commit`, for which there is memory when nothing else
-runs. A piece that came before is skipped, one that comes too early is not written, so that the sender
-may go by the answers alone. Until `commit` has programmed the mark, the configuration in force stays
-so.
+What costs nothing comes first: `look` reads the head, `start` erases nothing for one that the
+operator did not sign, `whole` finds out in flash all that can be found out beside a configuration
+that is at work: only the sections' own checks are left to `commit`, for which there is memory when
+nothing else runs. A piece that came before is skipped, one that comes too early is not written, so
+that the sender may go by the answers alone. Until `commit` has programmed the mark, the
+configuration in force stays so.
 
 What the sections' checks refused is remembered in NVS, for this version of the firmware: each of
 `remember`ed digests is refused by `look`, so that a bundle stops the validator once, not for ever.
@@ -147,8 +147,8 @@ class Put:
         return len(self._entries()) >= _MOST * _ENTRY
 
     def remember(self, memory):
-        """The bundle that was committed last is not to be taken again; `memory`: that ran out, which
-        may be otherwise after a start: it has `_TRIES` of them."""
+        """The bundle that was committed last is not to be taken again; `memory`: that ran out,
+        which may be otherwise after a start: it has `_TRIES` of them."""
         c = self._configuration
         digest = self.digest[:7]
         entries = self._entries()

@@ -30,8 +30,8 @@ NEXT_STEPS = {
     "too_early": "Set the validator's clock, or wait until then.",
     "invalid": "Correct the configuration and sign it again; or update the firmware.",
     "too_large": "Make the configuration smaller.",
-    "busy": "Push it again in a moment, or within a session: set FARETAP_ACCESS to the file of a key "
-    'with the right "change".',
+    "busy": "Push it again in a moment, or within a session: set FARETAP_ACCESS to the file of a "
+    'key with the right "change".',
     "memory": "Push it again.",
 }
 
