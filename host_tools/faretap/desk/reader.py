@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .errors import CardLost, CardNonsense, NoCard, ReaderError
-from .report import Radio
+from faretap.devices import UsbDevice, group_of, usb_devices
 
-DRIVERS = ("pn532", "arygon")
+from .errors import CardLost, CardNonsense, NoCard, ReaderError
+from .path import DRIVERS, device_of, serial_port
+from .report import Radio
 
 _PAUSE = 0.1  # seconds with the field off between polls; a phone needs two within 0.3 (polling)
 _RETURN = 1.0  # seconds that a card has to come back after a field reset
@@ -208,14 +209,10 @@ def open_frontend(path: str) -> Any:
 
 
 def _device_of(path: str) -> tuple[str, str]:
-    """(device, driver) of a path that names a device; ("", "") for a path of nfcpy's."""
-    match = re.fullmatch(r"(/[^:]+|COM[0-9]+)(?::([a-z0-9]+))?", path)
-    if not match:
-        return "", ""
-    driver = match.group(2) or DRIVERS[0]
-    if driver not in DRIVERS:
-        raise _no_such_path(path)
-    return match.group(1), driver
+    try:
+        return device_of(path)
+    except ValueError:
+        raise _no_such_path(path) from None
 
 
 def _direct(device: str, driver: str) -> Any:
@@ -270,14 +267,17 @@ def _no_such_path(path: str) -> ReaderError:
 def _cannot_open(path: str, e: OSError, *, serial: bool) -> ReaderError:
     text = str(e)
     if e.errno in (errno.EACCES, errno.EPERM) or "ermission" in text:
-        return _forbidden(path, "dialout" if serial else "plugdev")
+        return _forbidden(path, serial)
+    held = None if serial else _held(path)
+    if held is not None:
+        return held
     if e.errno in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in text:
         return ReaderError(
             f"The reader at {path} is in use by another program.",
             "Close that program and try again.",
         )
     if path == "usb" and _usb_without_access():
-        return _forbidden(path, "plugdev")
+        return _forbidden(path, serial)
     if e.errno == errno.ENOENT or text.endswith("no reader") or "could not open port" in text:
         if not re.match(r"(usb|tty|com|udp|/|COM\d)", path):
             return _no_such_path(path)
@@ -285,11 +285,49 @@ def _cannot_open(path: str, e: OSError, *, serial: bool) -> ReaderError:
     return _silent(path)
 
 
-def _forbidden(path: str, group: str) -> ReaderError:
+def _forbidden(path: str, serial: bool) -> ReaderError:
+    usual = "dialout" if serial else "plugdev"
+    nodes = [serial_port(path)] if serial else [device.node for device in _readers(path)]
+    group = group_of(nodes[0], usual) if nodes else f"often {usual}"
     return ReaderError(
         f"No permission to open the reader at {path}.",
-        f"Add yourself to the group that owns it (often {group}) and log in again.",
+        f"Add yourself to the group that owns it ({group}) and log in again.",
     )
+
+
+def _readers(path: str) -> list[UsbDevice]:
+    """The readers on USB that a path of nfcpy's may mean."""
+    from nfc.clf.device import usb_device_map
+
+    found = [d for d in usb_devices() if (d.vendor, d.product) in usb_device_map]
+    if ids := re.fullmatch(r"usb:([0-9a-fA-F]{4})(?::([0-9a-fA-F]{4}))?", path):
+        wanted = [int(text, 16) for text in ids.groups() if text]
+        found = [d for d in usb_devices() if [d.vendor, d.product][: len(wanted)] == wanted]
+    elif place := re.fullmatch(r"usb:(\d{1,3})(?::(\d{1,3}))?", path):
+        wanted = [int(text) for text in place.groups() if text]
+        found = [d for d in usb_devices() if [d.bus, d.number][: len(wanted)] == wanted]
+    return found
+
+
+def _held(path: str) -> ReaderError | None:
+    """Why a reader on USB cannot be had though it is there: the kernel or another program has it.
+
+    nfcpy passes such a reader over where the path does not name it alone.
+    """
+    for device in _readers(path):
+        which = f"The reader {device.vendor:04x}:{device.product:04x}"
+        if device.driver == "usbfs":
+            return ReaderError(
+                f"{which} is in use by another program.",
+                "Often that is pcscd: sudo systemctl stop pcscd.socket pcscd.service.",
+            )
+        if device.driver:
+            return ReaderError(
+                f"{which} is held by the kernel's driver {device.driver}.",
+                f"Unload its module: sudo modprobe -r {device.module}. To keep it away, write "
+                f"`blacklist {device.module}` into /etc/modprobe.d/faretap.conf.",
+            )
+    return None
 
 
 def _serial_ports() -> str:

@@ -13,12 +13,12 @@ import os
 import re
 import socket
 import time
-from pathlib import Path
 
 import serial
 import serial.tools.list_ports
 
 from faretap import address
+from faretap.devices import group_of, stolen_adapter
 from faretap.errors import PortError
 from faretap.link.remote import RemotePort
 
@@ -126,7 +126,7 @@ def _port_error(port: str, e: Exception) -> PortError:
         have = ", ".join(p.device for p in serial.tools.list_ports.comports()) or "none"
         return PortError(
             f"There is no port {port}.",
-            f"{_meant(port)}Plug the validator in; ports here: {have}.",
+            f"{_meant(port)}{stolen_adapter()}Plug the validator in; ports here: {have}.",
         )
     if number == errno.EACCES or "ermission" in text:
         return PortError(
@@ -177,14 +177,3 @@ def _meant(port: str) -> str:
     """A hint for an address without a scheme, or with one slash."""
     found = re.fullmatch(r"(?:(rfc2217|socket):/?)?([^/]+:[0-9]+)", port, re.IGNORECASE)
     return f"If it is an address, write {found[1] or 'rfc2217'}://{found[2]}. " if found else ""
-
-
-def group_of(device: str) -> str:
-    """The group that owns a device, in words for an error."""
-    try:
-        import grp
-
-        name = grp.getgrgid(Path(device).stat().st_gid).gr_name
-    except (ImportError, OSError, KeyError):
-        return "often dialout"
-    return name if name != "root" else "root, until a udev rule gives it to dialout"

@@ -9,6 +9,7 @@ for spec in rack.slots:
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from faretap import address
 from faretap.config.problems import path as path_of
 from faretap.config.problems import problems
+from faretap.devices import same_serial
 from faretap.errors import FaretapError
 from faretap.rack.agree import disagreements
 from faretap.rack.schema import (
@@ -214,7 +216,9 @@ def _twice(slots: list[Any]) -> list[str]:
             mark: Any = value
             if keys == ("power", "port"):
                 mark = (_at(slot, ("power", "hub")), value)
-            if not isinstance(value, str | int) or value == "virtual":
+            if isinstance(value, str):
+                mark = _one_spelling(keys[-1], value)
+            if not isinstance(value, str | int) or mark == "virtual":
                 continue
             where = path_of(("slot", n, *keys))
             first = seen.setdefault((what, mark), where)
@@ -224,6 +228,15 @@ def _twice(slots: list[Any]) -> list[str]:
                     f"{first} has the same."
                 )
     return found
+
+
+def _one_spelling(key: str, value: str) -> str:
+    """The same text for what is the same port or chip."""
+    if key == "usb_serial":
+        return same_serial(value)
+    if key == "mac":
+        return re.sub("[:-]", "", value).lower()
+    return address.normal(value)
 
 
 _OWN = (

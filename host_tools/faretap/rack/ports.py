@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import serial.tools.list_ports
 
+from faretap.devices import same_serial
 from faretap.errors import FaretapError
 from faretap.rack.file import RackError, SlotSpec
 from faretap.rack.locks import LOOK, Claim, Held, device_of
@@ -36,8 +38,8 @@ class Plugged:
     @property
     def serial_as_mac(self) -> str:
         """Chips with USB of their own have their MAC address as serial number."""
-        plain = self.usb_serial.replace(":", "").lower()
-        return plain if len(plain) == 12 else ""
+        plain = same_serial(self.usb_serial)
+        return plain if re.fullmatch("[0-9a-f]{12}", plain) else ""
 
 
 def plugged() -> list[Plugged]:
@@ -47,15 +49,6 @@ def plugged() -> list[Plugged]:
         for port in serial.tools.list_ports.comports()
         if port.vid is not None
     ]
-
-
-def radio_port(path: str) -> str:
-    """The serial port of an nfcpy path (tty:USB1:pn532); the path itself if it names none."""
-    kind, _, rest = path.partition(":")
-    if kind != "tty":
-        return path
-    name = rest.partition(":")[0]
-    return name if "/" in name else "/dev/tty" + name
 
 
 def ask(port: str) -> dict[str, Any]:
@@ -113,7 +106,7 @@ def _named(port: str, here: list[Plugged], seen: Plugged | None) -> tuple[Plugge
     for key in ("usb_serial", "location"):
         value = getattr(seen, key)
         if value:
-            back = [p for p in here if getattr(p, key) == value]
+            back = [p for p in here if same_serial(getattr(p, key)) == same_serial(value)]
             if len(back) == 1:
                 return back[0], ""
             if back:
@@ -133,7 +126,8 @@ def _matching(
     wanted = []
     if match.usb_serial:
         wanted.append(f"USB serial number {match.usb_serial}")
-        here = [p for p in here if p.usb_serial == match.usb_serial]
+        number = same_serial(match.usb_serial)
+        here = [p for p in here if same_serial(p.usb_serial) == number]
     if match.location:
         wanted.append(f"place {match.location}")
         here = [p for p in here if p.location == match.location]

@@ -16,10 +16,12 @@ import tomlkit
 from tomlkit.items import AoT, Table
 
 from faretap import address
+from faretap.desk.path import serial_port
+from faretap.devices import same_serial
 from faretap.errors import FaretapError
 from faretap.rack.file import RackFileError, check, read
 from faretap.rack.locks import Held, device_of
-from faretap.rack.ports import Ask, Plugged, ask, plugged, radio_port
+from faretap.rack.ports import Ask, Plugged, ask, plugged
 from faretap.reading import SETTINGS, read_text
 from faretap.writing import write_text
 
@@ -146,7 +148,8 @@ def _belongs(slot: Any, seen: list[Seen], ports: list[Plugged]) -> Seen | None:
                 return one
     for key in ("usb_serial", "location"):
         if key in match:
-            fitting = [one for one in seen if getattr(one.port, key) == match[key]]
+            number = same_serial(str(match[key]))
+            fitting = [one for one in seen if same_serial(getattr(one.port, key)) == number]
             if len(fitting) == 1:
                 return fitting[0]
     if "port" in slot:
@@ -181,8 +184,9 @@ def _follow(slot: Any, one: Seen, ports: list[Plugged]) -> bool:
         moved = True
     if match is not None:
         for key in ("usb_serial", "location"):
-            if key in match and match[key] != getattr(one.port, key) and getattr(one.port, key):
-                match[key] = getattr(one.port, key)
+            here = getattr(one.port, key)
+            if key in match and here and same_serial(str(match[key])) != same_serial(here):
+                match[key] = here
                 moved = True
     if one.mac and "mac" not in slot and not (match and "mac" in match):
         slot["mac"] = one.mac
@@ -199,7 +203,8 @@ def _slot(one: Seen, board: str, ports: list[Plugged], names: list[str]) -> Tabl
     slot.add("board", board)
     port = one.port
     match = tomlkit.inline_table()
-    if port.usb_serial and sum(p.usb_serial == port.usb_serial for p in ports) == 1:
+    usb = same_serial(port.usb_serial)
+    if usb and sum(same_serial(p.usb_serial) == usb for p in ports) == 1:
         match.append("usb_serial", port.usb_serial)
     elif port.location:
         match.append("location", port.location)
@@ -216,7 +221,7 @@ def _slot(one: Seen, board: str, ports: list[Plugged], names: list[str]) -> Tabl
 def _adapters(slots: Any) -> list[str]:
     """Ports at which the bench plays parts and cards: nobody to be asked is there."""
     wires = [str(port) for slot in slots for port in slot.get("wire", {}).values()]
-    return wires + [radio_port(str(slot["radio"])) for slot in slots if "radio" in slot]
+    return wires + [serial_port(str(slot["radio"])) for slot in slots if "radio" in slot]
 
 
 def _is_local(port: str) -> bool:

@@ -195,7 +195,10 @@ class SlotTable(Section):
     wire: Annotated[Wire | None, Means("Adapters for `wire`.")] = None
     radio: Annotated[
         str | None,
-        Pattern(r"[a-z]+:.+|/dev/.+|COM[0-9]+", "an nfcpy path, such as tty:USB1:pn532"),
+        Pattern(
+            r"[a-z]+:.+|/.+|COM[0-9]+(:[a-z0-9]+)?",
+            "an nfcpy path, such as tty:USB1:pn532",
+        ),
         Means("The reader on its antenna that plays cards."),
     ] = None
     power: Annotated[Power | None, Means("How its supply is switched.")] = None

@@ -14,11 +14,12 @@ import types
 from typing import Any
 
 from faretap.config import bundle, push, samples
+from faretap.desk.path import serial_port
 from faretap.errors import FaretapError, PortError
 from faretap.rack.file import Rack, SlotSpec
 from faretap.rack.locks import LOOK, Claim, device_of
 from faretap.rack.machines import Machine, machine_of
-from faretap.rack.ports import Ask, ask, radio_port
+from faretap.rack.ports import Ask, ask
 from faretap.rack.power import Power
 from faretap.rack.riders import Riders, SlotError
 from faretap.reading import FLASH, read_bytes
@@ -362,7 +363,7 @@ def devices_of(rack: Rack, spec: SlotSpec) -> dict[str, str]:
         if port:
             found[device_of(port)] = f"The port {port}"
     if spec.radio:
-        found[device_of(radio_port(spec.radio))] = f"The reader {spec.radio}"
+        found[device_of(serial_port(spec.radio))] = f"The reader {spec.radio}"
     if spec.power and spec.power.hub:
         found[f"hub {spec.power.hub} {spec.power.port}"] = (
             f"Port {spec.power.port} of the hub {spec.power.hub}"

@@ -335,3 +335,89 @@ def test_names_that_are_taken_are_not_given_again(tmp_path: Path) -> None:
     path = tmp_path / "rack.toml"
     path.write_text('[[slot]]\nname = "esp32-bus-1"\nboard = "ESP32_BUS"\nport = "COM9"\n')
     assert _scan(path, A, B).added == ["esp32-bus-2", "esp32-bus-3"]
+
+
+# A chip's own USB says its MAC address as the ROM and the USB-Serial-JTAG spell it, or as TinyUSB.
+SPELLINGS = ["24:6F:28:00:00:0C", "246f2800000c", "246F2800000C", "24-6f-28-00-00-0c"]
+
+
+@pytest.mark.parametrize("written", SPELLINGS)
+@pytest.mark.parametrize("shown", SPELLINGS)
+def test_a_serial_number_in_two_spellings_is_one_device(
+    tmp_path: Path, hub: Hub, written: str, shown: str
+) -> None:
+    hub.here = [A, Plugged("/dev/ttyACM3", shown, "1-1.9")]
+    spec = _slot(tmp_path, f'match = {{usb_serial = "{written}"}}')
+    assert find(spec, None, 0, who)[0] == "/dev/ttyACM3"
+    # It came back under another name, in the other spelling.
+    seen = Plugged("/dev/ttyACM0", written, "1-1.3")
+    assert find(spec, seen, 0, who)[0] == "/dev/ttyACM3"
+    path = tmp_path / "one.toml"
+    before = path.read_text()
+    done = scan(path, ports=lambda: [Plugged("/dev/ttyACM3", shown, "1-1.9")], who=lambda _: {})
+    assert (done.kept, done.moved, done.missing, done.added) == (["a"], [], [], [])
+    assert f'usb_serial = "{written}"' in path.read_text() == before
+    assert Plugged("x", shown).serial_as_mac == "246f2800000c"
+
+
+def test_other_serial_numbers_stay_as_they_are(tmp_path: Path, hub: Hub) -> None:
+    """Letters of an adapter's number count."""
+    hub.here = [Plugged("/dev/ttyUSB0", "a1b2", "1-1"), Plugged("/dev/ttyUSB1", "A1B2", "1-2")]
+    spec = _slot(tmp_path, 'match = {usb_serial = "A1B2"}')
+    assert find(spec, None, 0, who)[0] == "/dev/ttyUSB1"
+
+
+def test_two_slots_for_one_chip_in_two_spellings(tmp_path: Path) -> None:
+    from faretap.rack.file import check
+
+    slots = [
+        {"name": "a", "board": "ESP32S3_BUS", "match": {"usb_serial": SPELLINGS[0]}},
+        {"name": "b", "board": "ESP32S3_BUS", "match": {"usb_serial": SPELLINGS[1]}},
+        {"name": "c", "board": "ESP32_BUS", "port": "RFC2217://rack:1", "mac": SPELLINGS[0]},
+        {"name": "d", "board": "ESP32_BUS", "port": "rfc2217://rack:1", "mac": SPELLINGS[2]},
+    ]
+    found, _ = check({"slot": slots})
+    assert len(found) == 3 and all("the same" in text for text in found)
+
+
+@pytest.mark.parametrize("name", ["/dev/ttyUSB7", "tty:USB7", "/dev/ttyUSB7:pn532"])
+def test_a_radio_takes_its_port_however_it_is_written(tmp_path: Path, hub: Hub, name: str) -> None:
+    path = tmp_path / "rack.toml"
+    path.write_text(
+        f'[[slot]]\nname = "one"\nboard = "ESP32_BUS"\nport = "/dev/ttyUSB0"\nradio = "{name}"\n'
+    )
+    assert load(path).slots[0].radio == name
+    asked: list[str] = []
+
+    def asks(port: str) -> dict[str, Any]:
+        asked.append(port)
+        return who(port)
+
+    scan(path, ports=lambda: [A, D], who=asks)
+    assert asked == ["/dev/ttyUSB0"]
+
+
+@pytest.mark.parametrize(
+    ("port", "kind"),
+    [
+        ("/dev/serial/by-path/pci-0000:00:14.0-usb-0:1.3:1.0-port0", "serial"),
+        ("RFC2217://rack:4000", "rfc2217"),
+        ("rfc2217://rack:4000?ign_set_control", "rfc2217"),
+        ("Socket://[::1]:4000", "socket"),
+        ("COM7", "serial"),
+    ],
+)
+def test_ports_of_slots(tmp_path: Path, port: str, kind: str) -> None:
+    path = tmp_path / "rack.toml"
+    path.write_text(f'[[slot]]\nname = "one"\nboard = "ESP32_BUS"\nport = "{port}"\n')
+    spec = load(path).slots[0]
+    assert spec.kind == kind and spec.port.partition("//")[2] == port.partition("//")[2]
+
+
+@pytest.mark.parametrize("port", ["VIRTUAL", "Virtual:state"])
+def test_virtual_in_capitals(tmp_path: Path, port: str) -> None:
+    path = tmp_path / "rack.toml"
+    path.write_text(f'[[slot]]\nname = "one"\nboard = "VIRTUAL"\nport = "{port}"\n')
+    spec = load(path).slots[0]
+    assert spec.kind == "virtual"
+    assert spec.state == (tmp_path / "state" if ":" in port else None)
