@@ -26,6 +26,8 @@ class Module:
         self.damage = None  # (n-th byte sent to the validator, mask)
         self.inverse = False
         self.drop_echo = False
+        self.divider = 372  # of the clock, for the answer to reset
+        self.first = 9600  # what devices.json says of it
         for name in options:
             assert hasattr(self, name), name
             setattr(self, name, options[name])
@@ -36,14 +38,14 @@ class Module:
         self.commands = []
         self.sent = 0
         self.rate = None
-        self.slot = Slot(self.serial, self.clock, self.reset, hz=HZ, echo=echo)
+        self.slot = Slot(self.serial, self.clock, self.reset, hz=HZ, echo=echo, first=self.first)
 
     def reset(self, level):
         self.levels.append(level)
         self.level = level
         self.got = bytearray()
         self.state = "first"
-        self.rate = HZ // 372
+        self.rate = HZ // self.divider
         if level and not self.mute:
             self.say(self.atr, self.atr_delay)
 
@@ -171,11 +173,78 @@ def test_module_that_keeps_its_first_rate():
         assert module.ask("00B0000002") == b"\1\2\x90\0"
 
 
+FAST = bytes.fromhex("3B6C00021122334455667788990A0B0C")  # 38400 from its first character on
+
+
+def test_answer_to_reset_at_another_rate():
+    for first, divider, resets in (
+        (9600, 93, 2),
+        (38400, 93, 1),
+        (9600, 372, 1),
+        (38400, 372, 2),
+        (115200, 372, 2),
+        (115200, 93, 3),
+        (115200, 31, 1),
+        (19200, 186, 1),
+    ):
+        module = Module(FAST, first=first, divider=divider, answers={0xB0: (b"\1\2", "9000")})
+        assert module.open() == FAST, (first, divider)
+        assert module.slot.baud == HZ // divider == module.serial.baud
+        assert module.levels == [0, 1] * resets, (first, divider)
+        assert module.ask("00B0000002") == b"\1\2\x90\0"
+        # And at once at the next reset.
+        module.levels = []
+        assert module.open() == FAST and module.levels == [0, 1]
+
+
+def test_offers_of_a_module_that_begins_at_38400():
+    for ta1, baud in (
+        ("", 38400),
+        ("11", 38400),  # what ISO 7816-3 takes for granted is no wish to go back
+        ("13", 38400),  # that is its rate already
+        ("94", 55800),
+        ("18", 115200),
+    ):
+        atr = bytes.fromhex("3B10" + ta1 if ta1 else "3B00")
+        module = Module(atr, divider=93, answers={0xB0: (b"\1", "9000")})
+        assert module.open() == atr
+        assert module.slot.baud == baud == module.serial.baud, ta1
+        assert hasattr(module, "asked") == (baud != 38400)
+        assert module.ask("00B0000001") == b"\1\x90\0"
+    for pps in ("none", "wrong", "silent"):
+        module = Module(bytes.fromhex("3B1018"), divider=93, pps=pps)
+        module.open()
+        assert module.slot.baud == 38400, pps
+
+
+def test_another_module_in_its_place():
+    module = Module(FAST, divider=93)
+    assert module.open() == FAST
+    module.divider = 372
+    # The one that was there is expected; then both rates are tried again.
+    assert fails(module.open) == "no TS: e5"
+    assert module.open() == FAST and module.slot.baud == 9600
+
+
+def test_time_for_the_rates_is_bounded():
+    # Each character is followed by none, at a rate that seems to be right: the longest wait.
+    for divider in (372, 93):
+        module = Module(b"\x3b", first=115200, divider=divider)
+        start = module.clock.now_us
+        assert fails(module.open) == "silent"
+        assert module.clock.now_us - start < 6000000
+
+
 def test_specific_mode():
     # TA1 13, TD1 10 (T=0, TA2 follows), TA2 00: no PPS, at the rate of TA1 from now on.
     module = Module(bytes.fromhex("3B90131000"))
     module.open()
     assert module.slot.baud == 38400 and not hasattr(module, "asked")
+    # TA2 10: at the rate that it has, whatever TA1 says.
+    for divider, baud in ((372, 9600), (93, 38400)):
+        module = Module(bytes.fromhex("3B90181010"), divider=divider)
+        module.open()
+        assert module.slot.baud == baud and not hasattr(module, "asked")
 
 
 def checked(text):
@@ -209,7 +278,7 @@ def test_bad_answers_to_reset():
     ):
         module = Module(atr)
         assert fails(module.open) == said
-        assert module.levels == [0, 1] * 3
+        assert module.levels == [0, 1] * 6  # at both rates
 
 
 def test_second_attempt():
@@ -384,6 +453,7 @@ class Board:
     devices = {
         "psam0": {"uart": 2, "tx": 25, "rx": 26, "reset": 27, "clock": 14},
         "psam2": {"uart": 1, "reset": 5, "clock": 4, "hz": 4000000, "echo": False, "power": 6},
+        "psam3": {"uart": 1, "reset": 8, "clock": 7, "baud": 38400},
     }
 
     def __init__(self):
@@ -406,10 +476,11 @@ def test_slots_of_a_board():
 
     board = Board()
     slots = wiring.build(board, FakeClock())
-    assert sorted(slots) == [0, 2] and board.rates == [3571200, 4000000]
+    assert sorted(slots) == [0, 2, 3] and board.rates == [3571200, 4000000, 3571200]
+    assert slots[3].baud == 38400
     assert board.pins[14].levels == [32768]
     assert (slots[0].baud, slots[2].baud) == (9600, 10752)
     assert fails(run, slots[2].reset()) == "silent"
-    assert board.pins[5].levels == [0, 1] * 3 and board.pins[6].levels == [0, 1] * 3
+    assert board.pins[5].levels == [0, 1] * 6 and board.pins[6].levels == [0, 1] * 6
     board.devices = {}
     assert wiring.build(board, FakeClock()) == {}

@@ -213,7 +213,7 @@ class Psam(_Strict):
     clock: Pin
     power: Pin | None = None
     hz: Annotated[int, Field(ge=1_000_000, le=5_000_000)] = 3_571_200
-    baud: int = 9600
+    baud: Literal[9600, 19200, 38400, 115200] = 9600  # of the answer to reset; tried first
     parity: Literal[0] = 0  # even
     stop: Literal[2] = 2
     echo: bool = True

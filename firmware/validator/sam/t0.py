@@ -1,6 +1,6 @@
 """A smart card slot on a UART: ISO/IEC 7816-3, protocol T=0.
 
-    slot = Slot(serial, clock, reset, hz=3571200)
+    slot = Slot(serial, clock, reset, hz=3571200, first=9600)
     atr = await slot.reset()                  # bytes; SlotError
     answer = await slot.transceive(apdu)      # data and status word; 61xx and 6Cxx are returned
 
@@ -10,6 +10,10 @@ receiver. `reset(level)` drives the RST contact, `power(on)` VCC, if it can be s
 of `hz` runs on its own (a PWM output). A UART neither signals nor sees the error signal of T=0
 (repetition of a character, 7.3): a damaged byte shows as an echo, a procedure byte or a checksum
 that is wrong, ends the exchange, and the caller resets the chip and begins again.
+
+ISO 7816-3 has the answer to reset at a 372nd of the clock, 9600 baud. Many PSAMs answer at 38400
+from the first character on, without saying so anywhere, so that both rates are tried, `first`
+before them. The next reset tries the one that was right alone.
 """
 
 from validator.sam import SlotError
@@ -17,16 +21,27 @@ from validator.sam import SlotError
 _FI = (372, 372, 558, 744, 1116, 1488, 1860, 0, 0, 512, 768, 1024, 1536, 2048, 0, 0)
 _DI = (0, 1, 2, 4, 8, 16, 32, 64, 12, 20, 0, 0, 0, 0, 0, 0)
 _NULL = 0x60
-_ATTEMPTS = 3  # of an ATR (8.1: a bad one is asked for again)
+_ATTEMPTS = 3  # of an ATR at each rate (8.1: a bad one is asked for again)
+_RESET_MS = 4000  # no further attempt after that
 _LIMIT_MS = 5000  # one command with all its NULLs
 _ECHO_MS = 20  # beside the time of the characters
 
 
 class Slot:
-    """`max_baud` bounds what PPS asks for; the chip's offer (TA1) decides otherwise."""
+    """`first` is the rate at which the ATR is expected, in baud; 9600 and 38400 are tried as well.
+    `max_baud` bounds what PPS asks for; the chip's offer (TA1) decides otherwise."""
 
     def __init__(
-        self, serial, clock, reset, hz=3571200, echo=True, power=None, parity=None, max_baud=230400
+        self,
+        serial,
+        clock,
+        reset,
+        hz=3571200,
+        echo=True,
+        power=None,
+        parity=None,
+        max_baud=230400,
+        first=9600,
     ):
         self._serial = serial
         self._clock = clock
@@ -41,7 +56,13 @@ class Slot:
         self._convert = None
         self.atr = b""
         self.baud = 0
-        self._set_rate(372, 1)
+        # D of the ATR, in the order in which they are tried.
+        self._first = [max(1, (first * 744 // hz + 1) // 2)]
+        for di in (1, 4):
+            if di not in self._first:
+                self._first.append(di)
+        self._known = False  # the first of them was right: no time is spent on the others
+        self._set_rate(372, self._first[0])
         self._guard = 0
         self.away_us = 0  # all commands so far took: the chip's time and the line's
 
@@ -49,29 +70,43 @@ class Slot:
 
     async def reset(self):
         """Reset, read the ATR and agree on a rate; returns the ATR."""
+        clock = self._clock
+        start = clock.ticks_ms()
         error = SlotError("silent")
+        said = False
         pps = True
+        rates = tuple(self._first[:1] if self._known else self._first)
+        self._known = False
         for attempt in range(_ATTEMPTS):
-            try:
-                await self._activate(attempt)
-                if await self._agree(pps):
+            for di in rates:
+                try:
+                    await self._activate(di)
+                    if not await self._agree(pps, di):
+                        pps = False  # it does not take what it offers: at its first rate, then
+                        await self._activate(di)
+                        await self._agree(False, di)
+                    self._first.remove(di)
+                    self._first.insert(0, di)
+                    self._known = True
                     return self.atr
-                pps = False  # it does not take what it offers: at its first rate, then
-                await self._activate(attempt)
-                await self._agree(False)
-                return self.atr
-            except SlotError as e:
-                error = e
+                except SlotError as e:
+                    # At a wrong rate it is silent or has no TS: that is not what is the matter.
+                    if self._started or not said:
+                        error = e
+                        said = True
+                if clock.diff(clock.ticks_ms(), start) > _RESET_MS:
+                    raise error
         raise error
 
-    async def _activate(self, attempt):
+    async def _activate(self, di):
         clock = self._clock
+        self._started = False
         self._convert = None
         if self._parity:
             self._parity(False)
         self._guard = 0
         self._wi = 10
-        self._set_rate(372, 1)
+        self._set_rate(372, di)
         self._serial.set_baud(self.baud)
         self._rst(0)
         if self._power:
@@ -97,11 +132,12 @@ class Slot:
             ts = 0x3F
         elif ts != 0x3B:
             raise SlotError("no TS: %02x" % ts)
+        self._started = True
         atr = bytearray((ts,))
         self.atr = b""
         follow = await self._take(atr)
         history = follow & 15
-        self._fd = 0x11
+        self._fd = 0
         self._specific = False
         protocols = []
         level = 1
@@ -113,6 +149,8 @@ class Slot:
                     self._fd = byte
                 elif level == 2:
                     self._specific = True
+                    if byte & 0x10:  # TA2, bit 5: as it is now, whatever TA1 says
+                        self._fd = 0
             if has & 2:
                 await self._take(atr)
             if has & 4:
@@ -146,8 +184,12 @@ class Slot:
         atr.append(byte)
         return byte
 
-    async def _agree(self, pps):
-        """PPS (9.2) to the chip's own rate. False: it did not take it, and wants a new reset."""
+    async def _agree(self, pps, first):
+        """PPS (9.2) to the chip's own rate, if that is above the one of its ATR, 372/`first`.
+        False: it did not take it, and wants a new reset."""
+        if not self._fd:
+            self._set_rate(372, first)
+            return True
         fi = _FI[self._fd >> 4]
         di = _DI[self._fd & 15]
         if self._specific:  # no choice (TA2), and no PPS
@@ -157,8 +199,8 @@ class Slot:
             self._serial.set_baud(self.baud)
             return True
         fast = fi and di and self._hz * di // fi
-        if not pps or not fast or self._fd in (0x01, 0x11) or fast > self._max_baud:
-            self._set_rate(372, 1)
+        self._set_rate(372, first)
+        if not pps or not fast or fast <= self.baud or fast > self._max_baud:
             return True
         request = bytes((0xFF, 0x10, self._fd, 0xFF ^ 0x10 ^ self._fd))
         try:

@@ -4,7 +4,8 @@
               "baud": 9600, "parity": 0, "stop": 2, "echo": true, "power": 13}
 
 TX is open drain on the module's I/O contact, to which RX is wired as well ("echo" false: wired so
-that it does not hear itself). "power" is there if VCC can be switched.
+that it does not hear itself). "power" is there if VCC can be switched. "baud" is the rate of the
+answer to reset, 9600 or 38400; the other one is tried too, so that it only saves time.
 """
 
 from validator.sam.t0 import Slot
@@ -27,5 +28,14 @@ def build(board, clock):
         power = board.output(d["power"]).value if "power" in d else None
         reset = board.output(d["reset"]).value
         parity = getattr(serial, "set_parity", None)
-        slots[number] = Slot(serial, clock, reset, hz, d.get("echo", True), power, parity)
+        slots[number] = Slot(
+            serial,
+            clock,
+            reset,
+            hz,
+            d.get("echo", True),
+            power,
+            parity,
+            first=d.get("baud", 9600),
+        )
     return slots

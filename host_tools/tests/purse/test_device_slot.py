@@ -89,8 +89,9 @@ def ask(module: Slot, command: bytes) -> bytes:
 @pytest.mark.parametrize("echo", [False, True])
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("ta1", [None, 0x11, 0x13, 0x18, 0x94, 0x95])
-def test_every_kind_of_module(ta1: int | None, single: bool, echo: bool) -> None:
-    part = PsamSlot(Psam(), ta1=ta1, single=single, echo=echo, check=single)
+@pytest.mark.parametrize("first_baud", [9600, 38400])
+def test_every_kind_of_module(ta1: int | None, single: bool, echo: bool, first_baud: int) -> None:
+    part = PsamSlot(Psam(), ta1=ta1, single=single, echo=echo, check=single, first_baud=first_baud)
     module = slot(part)
     assert run(module.reset()) == part.atr
     # What is left of it on the line is none: the UART's rate is the card's.

@@ -28,6 +28,8 @@ F_TABLE = {0: 372, 1: 372, 2: 558, 3: 744, 4: 1116, 5: 1488, 6: 1860, 9: 512, 10
 F_TABLE |= {12: 1536, 13: 2048}
 D_TABLE = {1: 1, 2: 2, 3: 4, 4: 8, 5: 16, 6: 32, 7: 64, 8: 12, 9: 20}
 
+FIRST_DIVIDERS = {9600: 372.0, 19200: 186.0, 38400: 93.0, 115200: 31.0}
+
 _ATR_CYCLES = 20_000  # 400 to 40,000 clock cycles after RST
 _WAITING_INTEGER = 10
 
@@ -66,7 +68,8 @@ class PsamSlot(SerialPart):
     `ta1` is TA1 of the answer to reset (None: 372/1 only), `inverse` the inverse convention,
     `single` acknowledges one byte after the other, `check` has T=1 on offer as well, so that the
     answer to reset ends with TCK. `seconds` a command takes with MACs in it. `echo`: the line
-    is one wire, so that the validator hears itself.
+    is one wire, so that the validator hears itself. `first_baud` is the rate of the answer to
+    reset: 9600 as ISO 7816-3 has it, or 38400 as many are made, with nothing in it that says so.
     """
 
     def __init__(
@@ -81,8 +84,11 @@ class PsamSlot(SerialPart):
         seconds: float = 0.02,
         echo: bool = True,
         paced: bool = False,
+        first_baud: int = 9600,
     ) -> None:
         super().__init__()
+        if first_baud not in FIRST_DIVIDERS:
+            raise ValueError(f"no PSAM answers a reset at {first_baud} baud")
         if ta1 is not None and (ta1 >> 4 not in F_TABLE or ta1 & 0x0F not in D_TABLE):
             raise ValueError(f"TA1 {ta1:02x} names no rate")
         self.psam = psam
@@ -100,7 +106,8 @@ class PsamSlot(SerialPart):
         self._check = check
         self._historical = historical
         self._level = 0
-        self._divider = 372.0
+        self._first_divider = FIRST_DIVIDERS[first_baud]
+        self._divider = self._first_divider
         self._epoch = 0
         self._tx = Transmitter(self._put, self._later, lambda: round(self.baud))
         self._silence()
@@ -145,7 +152,7 @@ class PsamSlot(SerialPart):
 
     def _silence(self) -> None:
         self._epoch += 1
-        self._divider = 372.0
+        self._divider = self._first_divider
         self._tx.clear()
         self._await: Callable[[int], None] | None = None
         self._buffer = bytearray()
