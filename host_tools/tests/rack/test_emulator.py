@@ -161,7 +161,7 @@ def test_an_emulator_that_does_not_run_is_named_with_its_last_words(
 
 def test_a_flash_file_that_is_not_there_is_named(make_rack: MakeRack) -> None:
     rack = make_rack(_text(ALL, ', flash = "none.bin"'))
-    with pytest.raises(EmulatorError, match="none.bin of the slot e cannot be read: No such file"):
+    with pytest.raises(EmulatorError, match="slot e: .*none.bin cannot be read: No such file"):
         Slot(rack, rack.slots[0]).open()
 
 
