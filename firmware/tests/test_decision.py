@@ -5,7 +5,7 @@ from emv_script import scheme_rules, scheme_terminal
 from fakes import raises
 from validator.media import decision, rules
 from validator.media.result import Refused
-from validator.media.riders import Debit, Riders, Torn
+from validator.media.rider_ring import Debit, Riders, Torn
 from validator.media.rules import RulesError
 
 TAGS = {

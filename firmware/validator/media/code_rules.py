@@ -78,7 +78,7 @@ def load(section, token=None, deny=None, seal=None, card_token=None, riders=128)
     for name in _LIMITS:
         rules[name] = _number(limits, name, _LIMITS[name], "codes.limits")
     if rules["cumulative"] or rules["window_s"]:
-        from validator.media.riders import Riders
+        from validator.media.rider_ring import Riders
 
         rules["riders"] = Riders(riders)
     rules["union_keys"] = _keys(section, "union_keys", _union_key)

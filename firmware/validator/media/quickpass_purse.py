@@ -9,7 +9,7 @@ from validator.emv.certificates import AuthenticationError
 from validator.media import decision
 from validator.media import quickpass_data as answers
 from validator.media.result import Refused, Result
-from validator.media.riders import Debit
+from validator.media.rider_ring import Debit
 from validator.nfc.reader import CardLost
 
 

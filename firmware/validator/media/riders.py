@@ -1,113 +1,340 @@
-"""Who was here: for the same-card window, cumulative limits, and debits that were torn."""
+"""What is known of riders until its time is over: rides, codes, waits, debits that were torn.
+
+    riders = Riders(table, time, journal)     store/riders.py, guarded.py, store/journal.py
+    riders.start()                            mounts the table
+    riders.ready(records)                     before a rider is served
+    riders.since(room, key)                   seconds since the last ride, or None
+    riders.has_room(room, key)                before a rider is accepted
+    riders.rode(room, key, fen, …)            when the record is durable
+    riders.idle()                             one step of idle work
+
+A tap makes no flash operation for this: its record says it all. What the newest records say is
+also in memory, as pending entries; a start reads those few records again (riders_restore.py), and
+idle time carries what leaves them to the table. Nothing is forgotten before its time: where the
+bucket of a key is full, the rider is refused.
+
+Times of rides are guarded times (guarded.py). A code is known until the wall clock has passed its
+end; of codes that were dropped since, the table knows the latest end, and none that ends before
+that is taken: a clock that is set back lets no code ride again.
+"""
 
 import struct
 
-_ENTRY = "<8sIII"  # token, first ride and last ride in unix seconds, fen since the first
-_SIZE = 20
-_MAX_LATER = 8  # transactions
+from validator.media.riders_upkeep import (
+    CODE,
+    RIDE,
+    RIDE_FORMAT,
+    TORN,
+    UNPROVEN,
+    WAIT,
+    WINDOW,
+    Upkeep,
+)
+from validator.store import riders_format as fmt
+from validator.store.riders import CODES, PAYMENT, PURSE, QUICKPASS, ROOMS, RidersError
+from validator.store.riders_format import SLOT
+
+__all__ = ("CODES", "PAYMENT", "PURSE", "QUICKPASS", "WINDOW", "Riders", "RidersError")
+
+_CLOSE = 7  # a kind in memory only: what was TORN is settled
+
+_CARRY = 8  # records after which an entry is carried
+_PENDING = 48
+_MANY = 24
+_AGAIN = 0x80
+_A_RECORD = 2  # entries that one may leave
 
 
 class Riders:
-    """The last `capacity` riders, in one block of memory; the oldest makes room for a new one.
+    """`table` of store/riders.py, not mounted; `time` a GuardedTime; `journal`.
 
-    A limit can only count what is remembered: it is as long as the ring, and ends with the power.
+    cumulative   seconds that fen are added up for, by room
     """
 
-    def __init__(self, capacity):
-        self._data = bytearray(capacity * _SIZE)
-        self._next = 0
+    def __init__(self, table, time, journal):
+        self.table = table
+        self.time = time
+        self._journal = journal
+        self.cumulative = [0, 0, 0, 0]
+        self._slots = bytearray(_PENDING * SLOT)
+        self._rooms = bytearray(_PENDING)
+        self._head = self._count = 0
+        self._waiting = bytearray(sum(table.buckets))  # pending entries of a bucket
+        self._slot = bytearray(SLOT)
+        self.again = False  # what comes is read again by a start, and may be known already
+        self._key = None  # what `table.found` is of, pending entries included
+        self._room = 0
+        self._dropped = 0
+        self._stored = False  # the table has a torn debit of that key
+        self._upkeep = Upkeep(table, time, journal)
 
-    def _find(self, token):
-        data = self._data
-        first = token[0]
-        for at in range(0, len(data), _SIZE):
-            if data[at] == first and data[at : at + 8] == token:
-                return at
-        return -1
-
-    def last(self, token):
-        """When this rider last rode, unix seconds, or None."""
-        at = self._find(token)
-        return None if at < 0 else struct.unpack_from(_ENTRY, self._data, at)[2]
-
-    def spent(self, token, now, seconds):
-        """Fen that this rider rode for within `seconds` from the first ride on."""
-        at = self._find(token)
-        if at < 0:
-            return 0
-        _, first, _, fen = struct.unpack_from(_ENTRY, self._data, at)
-        return fen if 0 <= now - first < seconds else 0
-
-    def note(self, token, now, fen, seconds):
-        """A ride that counts."""
-        at = self._find(token)
-        first = now
-        if at < 0:
-            at = self._next
-            self._next = (at + _SIZE) % len(self._data)
-        else:
-            before = self.spent(token, now, seconds)
-            fen += before
-            if before:
-                first = struct.unpack_from(_ENTRY, self._data, at)[1]
-        struct.pack_into(_ENTRY, self._data, at, token, first, now, min(fen, 0xFFFFFFFF))
-
-
-class Debit:
-    """An electronic cash payment that the card may have made: what a second tap needs to know."""
-
-    __slots__ = ("token", "atc", "before", "amount", "evidence", "since")
-
-    def __init__(self, token, atc, before, amount, evidence, since):
-        self.token = token
-        self.atc = atc
-        self.before = before  # fen
-        self.amount = amount
-        self.evidence = evidence
-        self.since = since  # unix seconds
-
-
-class Torn:
-    """Debits from the moment they can happen until their record is durable; few, and not for long.
-
-    Losing one costs a rider a second debit at worst, so that they outlive any retry at the door,
-    but not a shift.
-    """
-
-    KEEP_S = 600
-
-    def __init__(self, capacity=4):
-        self._capacity = capacity
-        self._debits = []
+    def start(self):
+        """Mount the table. RidersError, OSError."""
+        self._upkeep.start()
 
     def __len__(self):
-        return len(self._debits)
+        return self._count
 
-    def add(self, debit):
-        """A debit that may happen now; what was open of this rider before has not happened."""
-        self.drop_rider(debit.token)
-        self._debits.append(debit)
-        if len(self._debits) > self._capacity:
-            self._debits.pop(0)
+    # -- what a decision asks for ------------------------------------------------------------
 
-    def drop(self, debit):
-        if debit in self._debits:
-            self._debits.remove(debit)
+    def _look(self, room, key):
+        """Let `table.found` be what is known under `key`. Reads a sector, once a rider."""
+        if key == self._key and room == self._room:
+            return self.table.found
+        self._key = None
+        self._dropped = self.table.find(room, key)
+        found = self.table.found
+        self._stored = bool(found[TORN * SLOT + 8])
+        end = self._head + self._count
+        self._overlay(room, key, found, self._head, min(end, _PENDING))
+        self._overlay(room, key, found, 0, end - _PENDING)
+        self._key = bytes(key)
+        self._room = room
+        return found
 
-    def drop_rider(self, token):
-        self._debits = [d for d in self._debits if d.token != token]
+    def _overlay(self, room, key, found, start, end):
+        slots = self._slots
+        at = slots.find(key, start * SLOT, end * SLOT) if end > start else -1
+        while at >= 0:
+            if not at % SLOT and self._rooms[at // SLOT] & ~_AGAIN == room:
+                self._put(found, slots, at)
+            at = slots.find(key, at + 1, end * SLOT)
 
-    def made(self, atc, balance, now):
-        """The debit that a card with this counter and balance has made, or None.
+    def _put(self, found, slots, at):
+        """Let `found` be as after the pending entry at `slots[at:]`."""
+        kind = slots[at + 8] & 7
+        to = kind * SLOT
+        if kind == _CLOSE:
+            found[TORN * SLOT + 8] = 0
+        elif kind == RIDE:
+            if not self._has(found, to, at):
+                self._add_ride(found, slots, at)
+        elif kind and not self._has(found, to, at):
+            found[to : to + SLOT] = slots[at : at + SLOT]
 
-        The counter may have gone on a little: by taps that proved only who the card is.
-        """
-        self._debits = [d for d in self._debits if 0 <= now - d.since < self.KEEP_S]
-        for debit in self._debits:
-            if (
-                debit.amount
-                and debit.before - debit.amount == balance
-                and 0 <= atc - debit.atc <= _MAX_LATER
-            ):
-                return debit
-        return None
+    def _has(self, found, to, at):
+        """The entry at `found[to:]` has in it already what the pending entry at `at` says."""
+        if not found[to + 8] or not self._rooms[at // SLOT] & _AGAIN:
+            return False
+        # What stands beyond the journal's end is of an earlier journal.
+        seq = fmt.seq_of(self._slots, at)
+        return seq <= fmt.seq_of(found, to) < self._journal.next_seq
+
+    def _add_ride(self, found, slots, at):
+        """Add one ride to what is known of the rides before."""
+        to = RIDE * SLOT
+        last, first, fen = struct.unpack_from(RIDE_FORMAT, slots, at + 18)
+        until = fmt.until_of(slots, at)
+        if found[to + 8]:
+            last_before, first_before, before = struct.unpack_from(RIDE_FORMAT, found, to + 18)
+            if last - first_before < self.cumulative[self._rooms[at // SLOT] & ~_AGAIN]:
+                first = first_before
+                fen = min(fen + before, 0xFFFFFFFF)
+                until = max(until, fmt.until_of(found, to))
+            last = max(last, last_before)
+        found[to : to + SLOT] = slots[at : at + SLOT]
+        struct.pack_into("<I", found, to + 14, until)
+        struct.pack_into(RIDE_FORMAT, found, to + 18, last, first, fen)
+
+    def since(self, room, key, kind=RIDE):
+        """Seconds since this rider's last ride (or WAIT), or None if none is known."""
+        found = self._look(room, key)
+        at = kind * SLOT
+        if not found[at + 8]:
+            return None
+        return self.time.elapsed(struct.unpack_from("<I", found, at + 18)[0])
+
+    def spent(self, room, key, seconds):
+        """Fen that this rider rode for within `seconds` from the first ride on."""
+        found = self._look(room, key)
+        at = RIDE * SLOT
+        if not found[at + 8]:
+            return 0
+        _, first, fen = struct.unpack_from(RIDE_FORMAT, found, at + 18)
+        return fen if self.time.elapsed(first) < seconds else 0
+
+    def code_seen(self, key, until):
+        """Whether a code was ridden on, or may have been: one that is over at `until` for
+        certain."""
+        found = self._look(CODES, key)
+        return bool(found[CODE * SLOT + 8]) or until <= self._dropped
+
+    def torn(self, room, key):
+        """(seq, time, extra, flags, 12 bytes) of this rider's open debit, or None."""
+        found = self._look(room, key)
+        at = TORN * SLOT
+        if not found[at + 8]:
+            return None
+        flags = found[at + 8] & 0x70
+        data = bytes(found[at + 18 : at + 30])
+        return fmt.seq_of(found, at), fmt.until_of(found, at), found[at + 9], flags, data
+
+    def is_unproven(self, room, key):
+        """Whether this rider rode on a debit that nobody could check."""
+        return bool(self._look(room, key)[UNPROVEN * SLOT + 8])
+
+    def has_room(self, room, key, count=1):
+        """Whether `count` more entries under `key` can be kept. Writes the bucket anew if that
+        makes room."""
+        b = self.table.bucket(room, key)
+        if self._free(b) >= count:
+            return True
+        self._upkeep.compact(b, True, 1)
+        if self._free(b) >= count:
+            return True
+        self._upkeep.full[room] = 1
+        return False
+
+    def _free(self, bucket):
+        # What stands in a bucket with another key's tokens is not counted before it was sorted.
+        if self.table.is_strange(bucket):
+            return 0
+        return self.table.free(bucket) - self._waiting[bucket]
+
+    # -- what a record says ------------------------------------------------------------------
+
+    def rode(self, room, key, fen, window_s, cumulative_s, seq=None, at=None):
+        """A ride that counts, and until when any rule asks for it. `seq`, `at`: of its record;
+        None: of the newest, now."""
+        now = self.time.now() if at is None else at
+        data = struct.pack(RIDE_FORMAT, now, now, min(fen, 0xFFFFFFFF))
+        self._add(room, key, RIDE, seq, now + max(window_s, cumulative_s), data)
+
+    def waits(self, room, key, seconds, seq=None, at=None):
+        """This rider waits so long from now on."""
+        now = self.time.now() if at is None else at
+        self._add(room, key, WAIT, seq, now + seconds, struct.pack(RIDE_FORMAT, now, now, 0))
+
+    def code_ridden(self, key, until, seq=None):
+        """A code was ridden on, which has expired for certain after `until` of the wall clock."""
+        self._add(CODES, key, CODE, seq, until, b"")
+
+    def open(self, room, key, seq, time, data, extra=0, flags=0):
+        """A debit of this rider may happen from now on; it takes the place of an earlier one."""
+        self._add(room, key, TORN | flags, seq, time, data, extra)
+
+    def close(self, room, key, seq=None):
+        """What is open of this rider is settled, by the record `seq`."""
+        if seq is None:
+            seq = self._journal.next_seq - 1
+        fresh = self._key == key and self._room == room and not self._stored
+        slots = self._slots
+        for k in range(self._count):
+            at = (self._head + k) % _PENDING * SLOT
+            if self._rooms[at // SLOT] & ~_AGAIN == room and slots[at : at + 8] == key:
+                if slots[at + 8] & 7 == TORN:
+                    slots[at + 8] = 0
+                    self._waiting[self.table.bucket(room, key)] -= 1
+        if fresh:
+            # The table has none, and no start has read one: it was of this boot.
+            self.table.found[TORN * SLOT + 8] = 0
+        else:
+            self._add(room, key, _CLOSE, seq, 0, b"")
+
+    def mark_unproven(self, room, key, seq):
+        """This rider rode on a debit that nobody could check; `seq` is the debit's record."""
+        self._add(room, key, UNPROVEN, seq, self.time.now(), b"")
+
+    def _add(self, room, key, kind, seq, until, data, extra=0):
+        if seq is None:
+            seq = self._journal.next_seq - 1
+        if self._count == _PENDING:
+            self.carry()  # `ready` was not asked
+        k = (self._head + self._count) % _PENDING
+        fmt.pack(self._slots, k * SLOT, key, kind, extra, seq, until, data)
+        self._rooms[k] = room | _AGAIN if self.again else room
+        self._count += 1
+        if kind != _CLOSE:
+            self._waiting[self.table.bucket(room, key)] += 1
+        if self._key == key and self._room == room:
+            self._put(self.table.found, self._slots, k * SLOT)
+
+    # -- from memory to flash ----------------------------------------------------------------
+
+    def ready(self, records):
+        """Whether riders can be served who leave so many records: carries what idle time did not
+        get to. RidersError, OSError."""
+        while self._count and (
+            self._count > _PENDING - _A_RECORD * records or self._age() > WINDOW - records
+        ):
+            if not self.carry():
+                return False
+        return True
+
+    def _age(self):
+        """How many records ago the oldest pending entry was made."""
+        if not self._count:
+            return 0
+        return self._journal.next_seq - fmt.seq_of(self._slots, self._head * SLOT)
+
+    def carry(self):
+        """Carry the oldest pending entry to the table; False if it has no room there, or there is
+        none."""
+        if not self._count:
+            return False
+        at = self._head * SLOT
+        kind = self._slots[at + 8] & 7
+        if kind:
+            room = self._rooms[self._head] & ~_AGAIN
+            key = bytes(self._slots[at : at + 8])
+            bucket = self.table.bucket(room, key)
+            self._key = None
+            if not self._carry(at, kind, room, key):
+                self._upkeep.compact(bucket, True, 1)
+                if not self._carry(at, kind, room, key):
+                    self._upkeep.full[room] = 1
+                    return False
+            if kind != _CLOSE:
+                self._waiting[bucket] -= 1
+        self._head = (self._head + 1) % _PENDING
+        self._count -= 1
+        return True
+
+    def _carry(self, at, kind, room, key):
+        table = self.table
+        slots = self._slots
+        seq = fmt.seq_of(slots, at)
+        if kind == _CLOSE:
+            table.void(room, key, TORN, seq)
+            return True
+        if kind in (RIDE, WAIT) and self._upkeep.is_over(slots, at):
+            return True
+        table.find(room, key)
+        found = table.found
+        to = kind * SLOT
+        if self._has(found, to, at):
+            return True
+        again = self._rooms[at // SLOT] & _AGAIN
+        if again and kind == TORN and table.void_of(room, key, seq):
+            return True  # settled
+        if kind == RIDE:
+            self._add_ride(found, slots, at)
+        else:
+            found[to : to + SLOT] = slots[at : at + SLOT]
+        slot = self._slot
+        slot[:] = found[to : to + SLOT]
+        fmt.sign(slot, 0)
+        return table.append(room, key, slot, self.time.now())
+
+    def idle(self):
+        """One step of idle work: an entry carried, or one sector erased or written anew. Returns
+        whether there was something to do. RidersError, OSError."""
+        # Where the clock was set, records do not say when they were made.
+        due = self._count > _MANY or self._age() > _CARRY or self.time.ahead()
+        if due and self._count:
+            return self.carry()
+        self._key = None
+        return self._upkeep.step()
+
+    def info(self):
+        """By room: entries, room, and whether somebody was refused; and what waits in memory."""
+        info = self.table.info()
+        for room, name in enumerate(ROOMS):
+            info[name]["full"] = bool(self._upkeep.full[room])
+        return {
+            "rooms": info,
+            "pending": self._count,
+            "unknown": self._upkeep.unknown,
+            "faults": self.table.faults,
+            "worn_out": len(self.table.bad),
+        }

@@ -16,7 +16,7 @@
 from hashlib import sha1, sha256
 
 from validator.emv import certificates, oda, rsa
-from validator.media.riders import Riders, Torn
+from validator.media.rider_ring import Riders, Torn
 
 RID = "A000000333"
 _MAX_CA_KEYS = 32

@@ -11,23 +11,17 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from faretap.errors import FaretapError
-from faretap.records.evidence import (
-    PURSE,
-    PURSE_SIZE,
-    EvidenceError,
-    KeyBlocks,
-    objects,
-    unseal,
-)
+from faretap.records.evidence import EvidenceError, KeyBlocks, objects, unseal
 from faretap.records.model import Record
 
+_PURSE = 0x50  # first byte of a purse's evidence, which is laid out in docs/tunion.md
+_PURSE_SIZE = 52
 _PHASES = ("detect", "select", "read", "verify", "decide", "commit", "signal")
 
 
-def rows(numbered: Iterable[tuple[int, Record]], serial: str) -> Iterator[dict[str, Any]]:
-    """Flat dicts, one a record: phases as `detect_ms` …, detail as JSON text. Of each, its epoch
-    and the record."""
-    for epoch, record in numbered:
+def rows(records: Iterable[Record], serial: str) -> Iterator[dict[str, Any]]:
+    """Flat dicts, one a record: phases as `detect_ms` …, detail as JSON text."""
+    for record in records:
         data = record.to_json()
         phases = data.pop("phases")
         for name in ("evidence", "other", "version", "chain", "chain_ok"):
@@ -36,22 +30,19 @@ def rows(numbered: Iterable[tuple[int, Record]], serial: str) -> Iterator[dict[s
         row = {"validator": serial, **data}
         row.update({f"{name}_ms": phases.get(name) for name in _PHASES})
         row["has_evidence"] = record.evidence is not None
-        row["epoch"] = epoch
         yield row
 
 
-def csv_lines(
-    numbered: Iterable[tuple[int, Record]], serial: str, *, header: bool = True
-) -> Iterator[str]:
+def as_csv(records: Iterable[Record], serial: str) -> str:
     """A header and a line a record, as RFC 4180 has it."""
-    for row in rows(numbered, serial):
-        out = io.StringIO()
-        writer = csv.DictWriter(out, list(row))
-        if header:
+    out = io.StringIO()
+    writer = None
+    for row in rows(records, serial):
+        if writer is None:
+            writer = csv.DictWriter(out, list(row))
             writer.writeheader()
-            header = False
         writer.writerow({k: _safe(v) for k, v in row.items()})
-        yield out.getvalue()
+    return out.getvalue()
 
 
 def _safe(value: Any) -> Any:
@@ -61,35 +52,27 @@ def _safe(value: Any) -> Any:
     return value
 
 
-def json_lines(numbered: Iterable[tuple[int, Record]], serial: str) -> Iterator[str]:
-    for epoch, record in numbered:
-        entry = {"validator": serial, "epoch": epoch, **record.to_json()}
-        yield json.dumps(entry, ensure_ascii=False) + "\n"
+def as_json_lines(records: Iterable[Record], serial: str) -> str:
+    return "".join(
+        json.dumps({"validator": serial, **r.to_json()}, ensure_ascii=False) + "\n"
+        for r in records
+    )
 
 
 def opened(
-    numbered: Iterable[tuple[int, Record]],
-    serial: str,
-    key: rsa.RSAPrivateKey,
-    blocks: KeyBlocks,
+    records: Iterable[Record], key: rsa.RSAPrivateKey, blocks: KeyBlocks
 ) -> Iterator[dict[str, Any]]:
-    """Of every record with evidence: {"validator", "epoch", "seq", "medium"}, and of a card
-    {"objects": {tag hex: value hex}}, of a purse {"purse": hex as in docs/tunion.md, "issuer":
-    hex, "number": digits}, of a ride code {"code": hex}, of what does not open {"problem":
-    sentence}."""
-    for epoch, record in numbered:
+    """Of every record with evidence: {"seq", "medium"}, and of a card {"objects": {tag hex: value
+    hex}}, of a purse {"purse": hex as in docs/tunion.md, "issuer": hex, "number": digits}, of a
+    ride code {"code": hex}, of what does not open {"problem": sentence}."""
+    for record in records:
         evidence = record.evidence
-        if not evidence:
+        if evidence is None:
             continue
-        out: dict[str, Any] = {
-            "validator": serial,
-            "epoch": epoch,
-            "seq": record.seq,
-            "medium": record.medium,
-        }
-        if evidence[0] == PURSE:
-            out["purse"] = evidence[:PURSE_SIZE].hex()
-            evidence = evidence[PURSE_SIZE:]
+        out: dict[str, Any] = {"seq": record.seq, "medium": record.medium}
+        if evidence[0] == _PURSE:
+            out["purse"] = evidence[:_PURSE_SIZE].hex()
+            evidence = evidence[_PURSE_SIZE:]
         if evidence:
             try:
                 plain = unseal(evidence, key, blocks)
