@@ -45,9 +45,16 @@ class Psam:
         self.serial = 0x0000FF00
         self.asked = []
         self.deaf = False  # answers MAC1, then no more
+        self.index = 1
+        self.binds = True
+        self.codes = False
+        self.checks = 0  # of MAC2
 
     async def open(self):
         self.fault = ""
+
+    async def renew(self):
+        return False
 
     async def mac1(self, data):
         self.asked.append(bytes(data))
@@ -61,6 +68,7 @@ class Psam:
         if self.session is None or self.deaf:
             return None
         self.session = None
+        self.checks += 1
         return mac2 == self._mac2
 
 
@@ -85,6 +93,7 @@ class Card:
         self.proof_lag = 1
         self.proves = True
         self.lies = False  # MAC2 is not right
+        self.zero = True  # makes purchases of 0
         self.statuses = {}  # name: status word in hex instead of an answer
         self.cuts = {}
         self.sent = []
@@ -145,6 +154,8 @@ class Card:
     def _init(self, command):
         kind = 9 if command[2] == 3 else 6
         amount = int.from_bytes(command[6:10], "big")
+        if not amount and not self.zero:
+            return b"!\x94\x02"
         assert command[3:6] == b"\x02\x0b\x01" and command[16:] == b"\x0f"
         if amount > self.balance + self.overdraft:
             return b"!\x94\x01"
@@ -228,6 +239,7 @@ SECTION = {
     "vehicle": "31000123",
     "acquirer": "12312900FFFFFFFF",
     "types": {"student": 100, "elderly": 0},
+    "types_unproven": True,
     "window_s": 5,
 }
 

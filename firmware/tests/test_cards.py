@@ -169,7 +169,8 @@ def test_phases_are_booked():
 
     phases = Phases(clock)
     run(cards.run(Slow(with_ppse(tunion(), (TUNION, 1))), clock, phases))
-    assert phases.ms("select") == 20 and phases.ms("read") == 20
+    # File 17, and GET BALANCE in three ways: own money, what can be spent, overdraft limit.
+    assert phases.ms("select") == 20 and phases.ms("read") == 40
     phases.start()
     run(cards.run(Slow(with_ppse(tunion(), (TUNION, 1)), {3: lost()}), clock, phases))
     assert phases.ms("select") == 20 and phases.ms("read") == 10

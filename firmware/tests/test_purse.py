@@ -17,7 +17,8 @@ def test_single_purchase_and_its_bytes():
     result = v.tap(card)
     assert outcome(result) == ("accepted", "") and result.fare == 200
     assert card.balance == 4800 and card.debits == 1 and result.balance == 4800
-    assert result.token_source == b"0310482123456789012"
+    # The first three digits are not in the card's key: they stand for nobody.
+    assert result.token_source == b"3100482123456789012"
     assert result.masked == "031048******9012" and result.expiry == "4012"
     init = "805001020b" + "01" + "000000c8" + TERMINAL.hex() + "0f"
     assert [c.hex() for c in card.sent[:2]] == ["00b0970000", init]
@@ -98,6 +99,10 @@ def test_passenger_types():
     for code, fare in ((0, 200), (1, 200), (2, 100), (3, 0), (4, 200), (9, 200)):
         card = Card()
         card.administration = card.administration[:10] + bytes((code,)) + bytes(49)
+        # Nobody has signed that byte: without the operator's consent it changes nothing.
+        result = Validator({"types_unproven": False}).tap(card)
+        assert outcome(result) == ("accepted", "") and result.fare == 200, code
+        card = Card(administration=card.administration)
         result = Validator().tap(card)
         # Who rides free is debited nothing: that is how a card shows that it is genuine.
         assert outcome(result) == ("accepted", "") and result.fare == fare, code
@@ -117,6 +122,8 @@ def test_cards_that_may_not_ride():
         (with_public(24, "20291231"), "expired"),
         (with_public(20, "20300102"), "not_yet_valid"),
         (with_public(9, "00"), "card_refused"),
+        (with_public(8, "00"), "card_refused"),
+        (with_public(8, "01"), "card_refused"),  # ED only
         (with_public(24, "20301301"), "malformed"),
     ):
         result = Validator().tap(card)
@@ -239,9 +246,14 @@ def test_wrong_mac2():
 def test_psam_that_cannot_check():
     v = Validator()
     v.psam.deaf = True
-    assert outcome(v.tap(Card())) == ("accepted", "")
+    card = Card()
+    assert outcome(v.tap(card)) == ("retry", "card_lost") and card.debits == 1
     final = torn.unpack(v.records()[0]["evidence"])
-    assert final.state == torn.UNCHECKED and final.tac != bytes(4)
+    assert final.state == torn.LOST and final.tac == card.last[3]
+    assert v.records()[0]["detail"]["what"] == "DEBIT 9000"
+    # It is torn like any other, and settled when the PSAM can.
+    v.psam.deaf = False
+    assert outcome(v.tap(card)) == ("accepted", "") and card.balance == 4800
 
 
 def test_memory_that_runs_out_after_debit():

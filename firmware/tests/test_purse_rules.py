@@ -18,7 +18,12 @@ def test_nothing_configured():
 def test_from_other_sections():
     rules = load({}, identity={"vehicle": "粤B-12345"}, fares={"types": {"student": 90}})
     assert rules["vehicle"] == b"\xa4B-12345"[-8:] and len(rules["vehicle"]) == 8
+    assert rules["types"] == {}  # nobody signs a card's type
+    fares = {"types": {"student": 90, "normal": 150}}
+    assert load({}, fares=fares)["types"] == {"normal": 150}
+    rules = load({"types_unproven": True}, fares={"types": {"student": 90}})
     assert rules["types"] == {"student": 90}
+    assert rules["ride"] and not load({"torn_unproven": "refuse"})["ride"]
     assert load({"vehicle": "A7"}, identity={"vehicle": "B"})["vehicle"] == b"      A7"
     assert load({"types": {}}, fares={"types": {"student": 90}})["types"] == {}
 
@@ -26,7 +31,9 @@ def test_from_other_sections():
 def test_psams():
     rules = load({"psam": [{}, {"slot": 1, "df": "1001"}, {"df": "1001", "form": "14"}]})
     first, city, older = rules["psam"]
-    assert first == {"slot": 0, "df": b"\x80\x11", "form": 36, "aids": (purse_rules.TUNION,)}
+    expected = {"slot": 0, "df": b"\x80\x11", "form": 36, "aids": (purse_rules.TUNION,)}
+    expected["key_index"] = 1
+    assert first == expected
     assert (city["slot"], city["form"], city["aids"]) == (1, 28, (purse_rules.CITY,))
     assert older["form"] == 20
 
@@ -44,6 +51,8 @@ def test_what_is_refused_and_what_is_said():
     for section, said in (
         ({"colour": "red"}, "purse.colour: no such member: mode aids"),
         ({"mode": "both"}, "purse.mode: 'both': single or composite expected"),
+        ({"types_unproven": 1}, "purse.types_unproven: 1: true or false expected"),
+        ({"torn_unproven": "ask"}, "purse.torn_unproven: 'ask': ride or refuse expected"),
         ({"mode": "composite"}, "purse.marked_amount: missing"),
         ({"line": "52"}, "purse.line: '52': 2 bytes in hex expected"),
         ({"line": "00xx"}, "purse.line: '00xx': 2 bytes"),

@@ -3,6 +3,7 @@ from validator import sam
 from validator.media import purse_rules
 from validator.sam import PsamError, SlotError
 from validator.sam.psam import Chip, Psam
+from validator.sam.tries import Tries
 
 TERMINAL = "300089000340"
 DATA = bytes(range(36))
@@ -63,8 +64,9 @@ class Log:
 
 def psam(module, **entry):
     made = {"slot": 0, "df": b"\x80\x11", "form": 36, "aids": (purse_rules.TUNION,)}
+    made["key_index"] = 1
     made.update(entry)
-    return Psam(Chip(module), made)
+    return Psam(Chip(module), made, Tries())
 
 
 def opened(module=None, **entry):
@@ -85,7 +87,8 @@ def test_open_asks_the_terminal_id_and_selects():
     module = Module()
     one = opened(module)
     assert one.terminal.hex() == TERMINAL and module.resets == 1
-    assert module.sent == ["00B0960006", "00A40000028011", "00C0000009"]
+    assert module.sent == ["00B0960006", "00A40000028011", "00C0000009", "00B0970001"]
+    assert one.index == 1  # it has no file 17: the configuration's number
 
 
 def test_mac1_and_its_check():
@@ -185,7 +188,8 @@ def test_what_is_wrong_at_boot():
         run(one.open())
         assert one.fault == said
         assert mac1(one) == said
-    one = Psam(None, {"slot": 3, "df": b"\x80\x11", "form": 36, "aids": ()})
+    entry = {"slot": 3, "df": b"\x80\x11", "form": 36, "aids": (), "key_index": 1}
+    one = Psam(None, entry, Tries())
     run(one.open())
     assert one.fault == "no such slot"
 

@@ -15,7 +15,7 @@ def tap(files, **options):
 def test_purse_with_everything_in_the_fci():
     result, card = tap(tunion())
     assert (result.medium, result.outcome, result.reason) == ("tunion", "declined", "unverified")
-    assert result.token_source == b"0310482123456789012"
+    assert result.token_source == b"3100482123456789012"
     assert result.masked == "031048******9012"
     assert result.expiry == "3012" and result.balance == 5000
     assert result.detail["card_type"] == 2 and result.detail["city"] == "2900"
@@ -47,11 +47,12 @@ def test_no_file_15_at_all():
 
 
 def test_nonsense_in_file_15():
-    raises(Refused, tu.parse_public, b"\xab" * 30)
-    raises(Refused, tu.parse_public, FILE15[:27])
+    aid = bytes.fromhex(TUNION)
+    raises(Refused, tu.parse_public, aid, b"\xab" * 30)
+    raises(Refused, tu.parse_public, aid, FILE15[:27])
     bad = bytearray(FILE15)
     bad[22] = 0x13  # month 13
-    raises(Refused, tu.parse_public, bad)
+    raises(Refused, tu.parse_public, aid, bad)
     result, _ = tap(tunion(fci_file=bytes(bad)))
     assert (result.outcome, result.reason) == ("declined", "malformed")
     assert result.token_source is None

@@ -284,9 +284,11 @@ class App:
             self.log.error("journal", "cannot be read back: %r" % e)
         if operation.purse:
             from validator import sam
-            from validator.sam import wiring
+            from validator.sam import tries, wiring
 
-            await sam.start(operation.purse, wiring.build(self.board, self.clock), self.log)
+            kept = tries.Tries(self.board.nvs("psam"), self.clock, self.log)
+            slots = wiring.build(self.board, self.clock)
+            await sam.start(operation.purse, slots, self.log, kept)
 
     async def _link(self):
         await self.peer.run()

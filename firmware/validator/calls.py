@@ -43,6 +43,7 @@ class Calls:
             ("clock.set", self.clock_set, "change"),
             ("screen", self.screen, "debug"),
             ("log.recent", self.log_recent, "records"),
+            ("psam.release", self.psam_release, "change"),
             ("link.baud", self.link_baud, None),
             ("tap.link", self.tap_link, "inject"),
             ("scan.link", self.scan_link, "inject"),
@@ -93,6 +94,7 @@ class Calls:
         info["in_place"] = in_place.info() if in_place else None
         info["clock"] = {"unix": app.clock.unix(), "trusted": app.clock.trusted}
         info["display"] = app.display_status()
+        info["psam"] = self._psams(within)
         info["link"] = {
             "baud": self._baud,
             "baud_max": self._top(),
@@ -119,6 +121,31 @@ class Calls:
         info["reader"] = reader
         info["scanner"] = scanner
         return info
+
+    def _purse(self):
+        operation = self._app.operation
+        return (operation and operation.purse) or {"psams": ()}
+
+    def _psams(self, within):
+        purse = self._purse()
+        out = []
+        for one in purse["psams"]:
+            told = {"slot": one.slot, "df": one.df, "serves": not one.fault}
+            if within:  # how near it is to its end is nobody else's business
+                told["fault"] = one.fault
+                told["tries"] = purse["tries"].left(one.key)
+            out.append(told)
+        return out
+
+    def psam_release(self, params):
+        """Ask a PSAM again whose last tries of MAC2 were being kept: it stakes one of them."""
+        purse = self._purse()
+        for one in purse["psams"]:
+            if (one.slot, one.df) == (params["slot"], params.get("df", one.df)):
+                if not purse["tries"].release(one.key):
+                    raise RpcError(REFUSED, "the next try may be its last: put another PSAM in")
+                return {"tries": purse["tries"].left(one.key)}
+        raise RpcError(REFUSED, "no PSAM there")
 
     def reset(self, params):
         if not self._resetting:

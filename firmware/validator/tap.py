@@ -21,7 +21,7 @@ _OPEN = 0
 _PURSE_SIZE = 52
 
 # What of a result's detail goes into its record: why, in the words of the medium.
-_KEPT = ("what why signature risk debited of void unknown state unfinished trip").split()
+_KEPT = ("what why signature risk debited of void unknown unsettled state unfinished trip").split()
 
 
 class Taps:
@@ -117,8 +117,9 @@ class Taps:
             return self._finish(result, scope, detect_us, before)
 
     def _room(self):
-        # A purse may leave two records: where flash does not keep the end of the first.
-        return not self.closed and self._journal is not None and self._journal.has_room(2)
+        # A purse may leave two records: where flash does not keep the end of the first. One that
+        # settles a torn debit begins with a purchase of 0, and may leave four.
+        return not self.closed and self._journal is not None and self._journal.has_room(4)
 
     def _turn_away(self):
         # Before the medium is touched: nothing was taken, so nothing needs a record.
@@ -144,7 +145,7 @@ class Taps:
         who = self._tokens.token(CARD_SCOPE, result.token_source)
         debit = result.debit
         if debit.state != _OPEN:
-            return self._journal.append(*self._encode(result, who))
+            return self._keep(result, who)  # the end of one that is not the end of this tap
         short = self._short
         seal = self._operation.purse["seal"]
         body = short.pack(debit, who, result.masked[-4:], result.detail, self.test)

@@ -120,6 +120,10 @@ async def _run(card, phases, aids, terminal_data, tap):
     phases.mark("select")
     if found is None:
         tap.phase = "read"
+        if choice.refused:
+            module, sw = choice.refused
+            tap.medium = module.MEDIUM
+            raise Refused("card_refused", "SELECT %04X" % sw)
         return _declined(tap, "unsupported", "no application")
     while True:
         module, aid, fci = found
@@ -144,6 +148,7 @@ class _Choice:
         self._card = card
         self._aids = aids
         self._left = []
+        self.refused = None  # (module, status word) of a purse that says that it is blocked
 
     async def first(self):
         """(module, AID, FCI) of the application to use, or None.
@@ -162,7 +167,7 @@ class _Choice:
             if reset is None:
                 raise
             found = None
-        if found is None and reset is not None:
+        if found is None and reset is not None and not self.refused:
             if not await reset():
                 raise CardLost("no_return")
             if getattr(card, "count", 1) > 1:
@@ -194,6 +199,9 @@ class _Choice:
             if sw == apdu.SW_OK:
                 name = tlv.find(fci, 0x6F, 0x84)
                 return module, bytes(name) if name else aid, fci
+            blocked = getattr(module, "blocked", None)
+            if blocked and blocked(aid, sw):
+                self.refused = module, sw
         return None
 
 

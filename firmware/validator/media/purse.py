@@ -1,7 +1,10 @@
 """Purses of T-Union and city cards (JT/T 978, PBOC): debited once, with the operator's PSAM.
 
+Nobody rides but on a MAC2 that the PSAM has found right in this tap: `send` is the only place that
+says PAID, and `accepted` the only one that says "accepted".
+
     rules = purse_rules.load(section, token, deny, service, identity, fares, seal)
-    await sam.start(rules, slots, log)                   # opens the PSAMs
+    await sam.start(rules, slots, log, tries)            # opens the PSAMs
     rules["torn"].rebuild(journal)                       # what was open when the power went
     terminal["purse"] = rules
     terminal["open"] = open_record
@@ -9,14 +12,16 @@
 
 `open_record(result) -> number` makes a record of `result` durable at once (it hashes the token
 source), before DEBIT goes out; what it raises ends the purchase, and nothing is debited. The
-purchase's own result is the end of that record, `result.debit.of`, if `result.debit.mine`; what
-became of an earlier one is a record by itself. `result.fare` is what the ride cost; detail "of" is
+purchase's own result is the end of that record, `result.debit.of`, if `result.debit.mine`; called
+with such a result, `open_record` makes that end durable. What became of an earlier one is a record
+by itself. `result.fare` is what the ride cost; detail "of" is
 the number of the earlier record that a result closes, "void" of one that did not happen; the
 evidence is `result.debit`. `result.settled` must be called when its record is durable: until then
 the debit counts as torn. docs/tunion.md has the sequences and what is decided when.
 
 One purchase: SELECT, READ BINARY 17, INITIALIZE, DEBIT. Composite: READ RECORD 1A after 17, and
-two UPDATE CAPP DATA CACHE before DEBIT. No other command, unless a debit was torn.
+two UPDATE CAPP DATA CACHE before DEBIT. City Union: GET DATA before INITIALIZE, the code for the
+PSAM. No other command, unless a debit was torn.
 """
 
 from validator import sam
@@ -30,15 +35,18 @@ from validator.store import purchase
 
 MEDIUM = tunion.MEDIUM
 handles = tunion.handles
+blocked = tunion.blocked
 
 _PURCHASE, _COMPOSITE = 6, 9
 
 # What a card says when it refuses INITIALIZE.
 _NO_MONEY = 0x9401
+_NO_KEY = 0x9403
 _NOT_HERE = (0x6700, 0x6A82, 0x6A86, 0x6A88, 0x6D00, 0x6E00, 0x9403)
 # First bytes of a status word by which DEBIT is refused and nothing stored. After any other
 # (a memory failure, 65) nobody knows.
 _REFUSALS = (0x67, 0x69, 0x6A, 0x6B, 0x6D, 0x6E, 0x93, 0x94)
+_CODE = b"\x80\xca\x00\x00\x09"  # GET DATA: the authentication code of the ministry of housing
 
 
 async def run(card, phases, aid, fci, terminal):
@@ -59,11 +67,16 @@ async def run(card, phases, aid, fci, terminal):
         if turn.debit is None:
             raise
         # Money may have moved: the next tap tells.
-        return turn.lost("memory")
+        turn.detail["what"] = "memory"
+        return turn.lost()
 
 
 class Purchase:
-    """One card's turn."""
+    """One card's turn.
+
+    earlier   (number of its record, Debit) of this card that was torn, or None
+    debit     what this tap's record is about, once DEBIT may go out
+    """
 
     def __init__(self, card, phases, aid, terminal):
         self.card = card
@@ -74,44 +87,50 @@ class Purchase:
         self.when = b"\x20" + terminal["date"] + terminal["time"]
         self.public = b""
         self.number = self.end = ""
-        self.token = b""
+        self.rider = self.token = b""
+        self.psam = None
         self.code = 0
         self.balance = None
         self.overdraft = 0
         self.debit = None
-        self.void = 0
+        self.earlier = None
         self.detail = {"aid": bytes(aid).hex(), "counter": 0}
 
     async def run(self, fci):
         self.public = await tunion.public(self.card, fci)
-        self.number, start, self.end = tunion.parse_public(self.public)
+        self.number, start, self.end = tunion.parse_public(self.aid, self.public)
         rules = self.rules
-        self.token = rules["token"](self.number.encode())
-        psam = sam.find(rules, self.aid)
-        known = rules["torn"].of(self.token)
-        if known:
-            result = await self._settle(known[0], known[1])
-            if result:
-                return result
+        self.rider = tunion.rider(self.public)
+        self.token = rules["token"](self.rider)
+        psam = self.psam = sam.find(rules, self.aid)
         if psam is None or psam.fault:
             raise sam.PsamError(psam.fault if psam else "none for this card")
+        if psam.codes:
+            answer, sw = await apdu.exchange(self.card, _CODE)
+            psam.code = bytes(answer) if sw == apdu.SW_OK and len(answer) == 9 else b""
+        known = rules["torn"].of(self.token)
+        if known:
+            from validator.media import purse_trace
+
+            result = await purse_trace.settle(self, known[0], known[1])
+            if result:
+                return result
         self._check(start)
         await self._administration()
         if not rules["composite"]:
             fare = tariff.flat(rules["types"], self.code, self.terminal["amount"])
-            return await self._pay(psam, _PURCHASE, fare, None)
+            return await self._pay(_PURCHASE, fare, None)
         from validator.media import purse_trip
 
         trip = await purse_trip.begin(self)
-        return await self._pay(psam, _COMPOSITE, trip.amount, trip)
+        return await self._pay(_COMPOSITE, trip.amount, trip)
 
     # -- whether this card may ride ----------------------------------------------------------
 
     def _check(self, start):
         rules = self.rules
         terminal = self.terminal
-        if not self.public[9]:
-            raise Refused("card_refused", "not enabled")
+        tunion.check_enabled(self.aid, self.public)
         if rules["deny"](self.token):
             raise Refused("deny_listed", "")
         if not terminal["trusted"]:
@@ -132,7 +151,7 @@ class Purchase:
         rules = self.rules
         data, sw = await apdu.exchange(self.card, apdu.read_binary(tunion.ADMINISTRATION))
         if sw != apdu.SW_OK or len(data) < tunion.ADMINISTRATION_LENGTH:
-            if self.aid[: len(tunion.CITY)] == tunion.CITY:
+            if tunion.is_city(self.aid):
                 return  # old city cards have none: a normal card, of this city or its union
             raise Refused("malformed", "file 17: %04X" % sw)
         self.code = data[10]
@@ -143,12 +162,10 @@ class Purchase:
 
     # -- the purchase ------------------------------------------------------------------------
 
-    async def _pay(self, psam, kind, amount, trip):
+    async def _pay(self, kind, amount, trip):
         card = self.card
         phases = self.phases
-        money = amount.to_bytes(4, "big")
-        data = b"\x01" + money + psam.terminal
-        answer, sw = await apdu.exchange(card, torn.initialize(kind, data))
+        answer, sw = await self.initialize(kind, amount)
         phases.mark("read")
         if sw == _NO_MONEY:
             raise Refused("insufficient_balance", "")
@@ -157,21 +174,74 @@ class Purchase:
             raise Refused(reason, "INITIALIZE %04X" % sw)
         if len(answer) != 15:
             raise Refused("malformed", "INITIALIZE")
-        before = int.from_bytes(answer[:4], "big")
+        before = tunion.fen(answer[:4])
         if before > purchase.MAX_FEN:
             raise Refused("malformed", "balance")  # no purse holds so much
-        counter = int.from_bytes(answer[4:6], "big")
+        if before < max(amount, trip.owed if trip else 0):
+            self._money(answer)
+            raise Refused("insufficient_balance", "")
+        debit = await self.begin(kind, amount, answer)
+        if trip:
+            for command in trip.updates(self.psam.terminal, self.balance - amount):
+                _, sw = await apdu.exchange(card, command)
+                if sw != apdu.SW_OK:
+                    raise Refused("card_refused", "UPDATE CAPP %04X" % sw)
+            phases.mark("read")
+        earlier = self.earlier
+        if earlier:
+            # Only a debit moves the counter, and this one proves it.
+            if debit.counter == earlier[1].counter:
+                self.detail["void"] = debit.void = earlier[0]
+            else:
+                self.detail["unknown"] = earlier[0]
+        self.open(debit)
+        known = self.rules["torn"]
+        known.add(self.token, debit.of, debit)
+        await self.send(debit)
+        if debit.state == torn.PAID:
+            self.balance -= amount
+            return self.accepted()
+        if debit.state == torn.LOST:
+            return self.lost()
+        if earlier:
+            known.add(self.token, earlier[0], earlier[1])
+        if debit.state == torn.REFUSED:
+            raise Refused("card_refused", "DEBIT " + debit.answer.hex())
+        # It could be a card that never had money: no ride. The TAC is kept for whoever has the
+        # issuer's key to tell.
+        self.balance -= amount
+        self.detail["debited"] = True
+        raise Refused("bad_signature", "MAC2")
+
+    async def initialize(self, kind, amount):
+        """INITIALIZE: (answer, status word)."""
+        psam = self.psam
+        money = amount.to_bytes(4, "big")
+        while True:
+            data = bytes((psam.index,)) + money + psam.terminal
+            answer, sw = await apdu.exchange(self.card, torn.initialize(kind, data))
+            # 9403: the card has no key of that number. The PSAM says which its own has.
+            if sw != _NO_KEY or not await psam.renew():
+                return answer, sw
+
+    def _money(self, answer):
         # What can be spent: the overdraft limit is in it.
         self.overdraft = int.from_bytes(answer[6:9], "big")
-        self.balance = before - self.overdraft
-        if before < max(amount, trip.owed if trip else 0):
-            raise Refused("insufficient_balance", "")
+        self.balance = tunion.fen(answer[:4]) - self.overdraft
+
+    async def begin(self, kind, amount, answer):
+        """The Debit that INITIALIZE's answer begins, with MAC1 of the PSAM."""
         public = self.public
-        phases.mark("decide")
-        serial, mac1 = await psam.mac1(
+        psam = self.psam
+        self._money(answer)
+        self.phases.mark("decide")
+        debit = torn.Debit(
+            kind, int.from_bytes(answer[4:6], "big"), tunion.fen(answer[:4]), amount
+        )
+        debit.serial, debit.mac1 = await psam.mac1(
             answer[11:15]
             + answer[4:6]
-            + money
+            + amount.to_bytes(4, "big")
             + bytes((kind,))
             + self.when
             + answer[9:11]
@@ -179,27 +249,41 @@ class Purchase:
             + public[:4]
             + b"\xff\xff\xff\xff"
         )
-        phases.mark("verify")
-        if trip:
-            for command in trip.updates(psam.terminal, self.balance - amount):
-                _, sw = await apdu.exchange(card, command)
-                if sw != apdu.SW_OK:
-                    raise Refused("card_refused", "UPDATE CAPP %04X" % sw)
-            phases.mark("read")
-        debit = torn.Debit(kind, counter, before, amount)
+        self.phases.mark("verify")
         debit.terminal = psam.terminal
-        debit.serial = serial
         debit.when = self.when
         debit.unix = self.terminal["unix"]
-        debit.mac1 = mac1
         debit.version = answer[9]
         debit.algorithm = answer[10]
-        debit.void = self.void
-        debit.public = self.public
-        self.detail["counter"] = counter
-        command = b"\x80\x54\x01\x00\x0f" + serial + self.when + mac1 + b"\x08"
-        self._open(debit)
-        phases.mark("commit")
+        debit.public = public
+        self.detail["counter"] = debit.counter
+        return debit
+
+    def open(self, debit):
+        """Make the record of a debit that may happen from now on."""
+        self.debit = debit
+        try:
+            debit.of = self.terminal["open"](self.result("retry", "card_lost"))
+        except Exception as e:
+            # Whatever keeps it from being durable: nothing was taken, and nothing will be.
+            self.debit = None
+            raise Refused("out_of_service", "no record: " + type(e).__name__)
+        debit.mine = True
+        self.phases.mark("commit")
+
+    def close(self):
+        """Make the end of a debit's record that is not the end of this tap."""
+        try:
+            self.terminal["open"](self.result("retry", "card_lost"))
+        except Exception as e:
+            raise Refused("out_of_service", "no record: " + type(e).__name__)
+        self.debit = None
+
+    async def send(self, debit):
+        """DEBIT. `debit.state` is then PAID (MAC2 is right, says the PSAM in this tap), WRONG,
+        REFUSED, or LOST: nobody knows, or nobody could check."""
+        card = self.card
+        command = b"\x80\x54\x01\x00\x0f" + debit.serial + debit.when + debit.mac1 + b"\x08"
         try:
             answer = await card.transceive(command)
             if len(answer) == 2 and answer[0] == 0x61:
@@ -207,34 +291,36 @@ class Purchase:
             elif len(answer) == 2 and answer[0] in _REFUSALS:
                 debit.state = torn.REFUSED
                 debit.answer = bytes(answer)
-                raise Refused("card_refused", "DEBIT " + answer.hex())
+                return
         except ReaderError as e:
-            return self.lost(e.reason)
-        phases.mark("read")
+            debit.state = torn.LOST
+            self.detail["what"] = e.reason
+            return
+        self.phases.mark("read")
+        debit.answer = bytes(answer[-2:])
         if len(answer) != 10 or answer[8:] != b"\x90\x00":
-            debit.answer = bytes(answer[-2:])
-            return self.lost(debit.answer.hex())
+            debit.state = torn.LOST
+            self.detail["what"] = debit.answer.hex()
+            return
         debit.tac = bytes(answer[:4])
         debit.mac2 = bytes(answer[4:8])
-        return await self._finish(psam)
+        right = None
+        if self.psam.session == debit.serial:
+            right = await self.psam.check(debit.mac2)
+        self.phases.mark("verify")
+        if right:
+            debit.state = torn.PAID
+        elif right is False:
+            debit.state = torn.WRONG
+        else:
+            debit.state = torn.LOST
+            self.detail["what"] = "MAC2 not checked"
 
-    def _open(self, debit):
-        """The record of a debit that may happen from now on."""
-        self.debit = debit
-        try:
-            seq = self.terminal["open"](self.result("retry", "card_lost"))
-        except Exception as e:
-            # Whatever keeps it from being durable: nothing was taken, and nothing will be.
-            self.debit = None
-            raise Refused("out_of_service", "no record: " + type(e).__name__)
-        self.rules["torn"].add(self.token, seq, debit)
-        debit.of = seq
-        debit.mine = True
+    # -- results -----------------------------------------------------------------------------
 
-    def lost(self, what):
+    def lost(self):
         """The Result of a debit of which nobody knows whether it happened."""
         self.debit.state = torn.LOST
-        self.detail["what"] = what
         self.balance = None  # nobody knows
         try:
             # For the next tap, which is not to wait for it.
@@ -244,81 +330,36 @@ class Purchase:
 
         return self.result("retry", "card_lost")
 
-    async def _finish(self, psam):
-        """The money has moved, says the card: whether that is so, and the Result."""
+    def accepted(self):
+        """The Result of a debit that is proven, or settled: it is no longer torn once its record
+        is durable."""
         debit = self.debit
-        right = None
-        if psam and debit.mac2 != b"\0\0\0\0" and psam.session == debit.serial:
-            right = await psam.check(debit.mac2)
-        self.phases.mark("verify")
-        self.balance = debit.before - debit.amount - self.overdraft
-        if right is False:
-            # It could be a card that never had money: no ride. The TAC is kept for whoever has
-            # the issuer's key to tell.
-            debit.state = torn.WRONG
-            self.detail["debited"] = True
-            raise Refused("bad_signature", "MAC2")
-        debit.state = torn.PAID if right else torn.UNCHECKED
         result = self.result("accepted", "")
         result.fare = debit.amount
-        settled = result.settled
-        last = self.rules["last"]
 
-        def note():
-            settled()
+        def settled():
+            rules = self.rules
+            if debit.state == torn.UNPROVEN:
+                rules["torn"].mark_unproven(self.token, debit.of)
+            rules["torn"].drop(self.token)
+            last = rules["last"]
             if len(last) >= 8:
                 last.clear()
             last[self.token] = self.terminal["unix"]
 
-        result.settled = note
+        result.settled = settled
         return result
-
-    # -- a debit that was torn ---------------------------------------------------------------
-
-    async def _settle(self, seq, debit):
-        """The Result of a card whose debit turns out to have happened; None: it did not."""
-        from validator.media import purse_trace
-
-        happened, newest, self.overdraft = await purse_trace.trace(self.card, debit)
-        if not happened:
-            # False: never. None: the card was elsewhere since, and this is another ride; the
-            # open record stays what it is.
-            if happened is None:
-                self.detail["unknown"] = seq
-            else:
-                self.detail["void"] = self.void = seq
-            self.phases.mark("read")
-            return None
-        proof = await purse_trace.prove(self.card, debit) if newest else None
-        self.phases.mark("read")
-        if proof:
-            debit.mac2, debit.tac = proof
-        debit.of = seq
-        self.detail["of"] = seq
-        self.detail["counter"] = debit.counter
-        debit.public = self.public
-        self.debit = debit
-        psam = None
-        for one in self.rules["psams"]:
-            if one.terminal == debit.terminal:
-                psam = one
-        result = await self._finish(psam)
-        if newest:
-            return result
-        # The card has ridden elsewhere since: that ride was paid, and this one is another.
-        self.terminal["open"](result)
-        self.rules["torn"].drop(self.token)
-        self.debit = None
-        self.balance = None
-        del self.detail["of"]
-        return None
-
-    # -- results -----------------------------------------------------------------------------
 
     def declined(self, reason, what):
         result = self.result("declined", reason)
         if what:
             result.detail["what"] = what
+        if self.debit and not self.earlier:
+            # The card refused it, or its MAC2 was wrong: that is the end of it.
+            def settled():
+                self.rules["torn"].drop(self.token)
+
+            result.settled = settled
         return result
 
     def result(self, outcome, reason):
@@ -328,25 +369,13 @@ class Purchase:
             MEDIUM,
             outcome,
             reason,
-            token_source=number.encode() if number else None,
+            token_source=self.rider or None,
             masked=mask(number) if number else "",
             expiry=self.end[2:6],
             balance=self.balance,
             detail=dict(self.detail),
         )
-        if debit is None and self.void:
-            debit = torn.Debit()
-            debit.void = self.void
-        if debit is None:
-            return result
-        result.detail["state"] = torn.STATES[debit.state]
-        result.debit = debit
-        if debit.state not in (torn.OPEN, torn.LOST):
-            rules = self.rules
-            token = self.token
-
-            def settled():
-                rules["torn"].drop(token)
-
-            result.settled = settled
+        if debit:
+            result.detail["state"] = torn.STATES[debit.state]
+            result.debit = debit
         return result

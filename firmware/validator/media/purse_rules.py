@@ -12,12 +12,15 @@ is optional but what a mode needs:
      "stages": [[5, 200], [10, 300]],         composite: fen for up to so many stations
      "marked_amount": 500,                    composite: owed by whoever never alights
      "trip_s": 14400, "window_s": 5,          longest ride; the same card twice
-     "psam": [{"slot": 0, "df": "8011", "form": "24", "aids": […]}],
+     "types_unproven": false,                 concessions by a byte that nobody signs
+     "torn_unproven": "ride" | "refuse",      a torn debit that only the card's word is for
+     "psam": [{"slot": 0, "df": "8011", "form": "24", "aids": […], "key_index": 1}],
      "soft_psam": {"terminal": 6 bytes hex, "key": 16 bytes hex, "sm4_key": …, "form": "24",
                    "serial": number}}         test keys, never in service; or a list
 
 Passenger types: normal, student, elderly, test, military, or the card type in hex. Form: bytes of
-the PSAM's 8070 command in hex, 24, 1C or 14. A PSAM with DF 1001 is for city cards.
+the PSAM's 8070 command in hex, 24, 1C or 14. A PSAM with DF 1001 is for city cards. key_index: of
+a PSAM whose DF has no file 17.
 """
 
 from hashlib import sha256
@@ -27,7 +30,7 @@ CITY = b"\xa0\x00\x00\x00\x03\x86\x98\x07\x01"
 
 _NAMES = (
     "mode aids city institution operator line station direction acquirer terminal vehicle types "
-    "stages marked_amount trip_s window_s psam soft_psam"
+    "stages marked_amount trip_s window_s types_unproven torn_unproven psam soft_psam"
 )
 _FORMS = {"24": 36, "1C": 28, "14": 20}
 _MOST = 1000000  # fen; no ride costs more
@@ -57,6 +60,9 @@ def load(section, token=None, deny=None, service=False, identity=None, fares=Non
     for name in types:
         _number(types, name, 0, _MOST, 0, "types.")
     composite = mode == "composite"
+    trusting = section.get("types_unproven", False)
+    if not isinstance(trusting, bool):
+        raise _wrong("types_unproven", trusting, "true or false")
     rules = {
         "aids": _aids(section, "aids", (TUNION, CITY), ""),
         "composite": composite,
@@ -70,7 +76,9 @@ def load(section, token=None, deny=None, service=False, identity=None, fares=Non
         "terminal": _hex(section, "terminal", 8, b""),
         # A name that is not ASCII or is longer stands for itself by its last bytes.
         "vehicle": (b" " * 8 + vehicle.encode())[-8:],
-        "types": types,
+        # Without the operator's consent a card's type changes nothing: everybody is a grown-up.
+        "types": types if trusting else {"normal": types["normal"]} if "normal" in types else {},
+        "ride": _choice(section, "torn_unproven", ("ride", "refuse"), "ride") == "ride",
         "stages": _stages(section),
         "marked_amount": _number(section, "marked_amount", 0, _MOST, -1 if composite else 0),
         "trip_s": _number(section, "trip_s", 60, 86400, 14400),
@@ -99,7 +107,7 @@ def _psam(section):
     out = []
     for i, entry in enumerate(entries):
         where = "psam[%d]." % i
-        _object(entry, "purse.psam[%d]" % i, "slot df form aids")
+        _object(entry, "purse.psam[%d]" % i, "slot df form aids key_index")
         df = _hex(entry, "df", 2, b"\x80\x11", where)
         city = df == b"\x10\x01"
         form = _choice(entry, "form", ("24", "1C", "14"), "1C" if city else "24", where)
@@ -108,6 +116,7 @@ def _psam(section):
                 "slot": _number(entry, "slot", 0, 7, 0, where),
                 "df": df,
                 "form": _FORMS[form],
+                "key_index": _number(entry, "key_index", 0, 255, 1, where),
                 "aids": _aids(entry, "aids", (CITY,) if city else (TUNION,), where),
             }
         )
@@ -124,7 +133,7 @@ def _soft(section, service):
         raise PurseRulesError("purse.soft_psam: not in service: a PSAM in a slot expected")
     out = []
     for entry in entries:
-        _object(entry, "purse.soft_psam", "terminal key sm4_key form serial aids")
+        _object(entry, "purse.soft_psam", "terminal key sm4_key form serial aids key_index")
         where = "soft_psam."
         form = _choice(entry, "form", ("24", "1C", "14"), "24", where)
         serial = None
@@ -137,6 +146,7 @@ def _soft(section, service):
                 "sm4_key": _hex(entry, "sm4_key", 16, b"", where) or None,
                 "form": _FORMS[form],
                 "serial": serial,
+                "key_index": _number(entry, "key_index", 0, 255, 1, where),
                 "aids": _aids(entry, "aids", (TUNION, CITY), where),
             }
         )

@@ -19,12 +19,13 @@ VERSION = 0x50
 OPEN = 0  # written before DEBIT goes out: may have happened
 LOST = 1  # nobody answered: may have happened
 PAID = 2  # MAC2 is right
-UNCHECKED = 3  # the money has moved; MAC2 could not be checked, or is not known
+UNCHECKED = 3  # of firmware before 2: the card said so, and MAC2 was not checked
 WRONG = 4  # the card says that it paid, and its MAC2 is wrong
 REFUSED = 5  # the card refused: nothing moved
 VOID = 6  # nothing of its own; the record `void` did not happen
+UNPROVEN = 7  # key and counter proven by a purchase of 0, the rest is the card's word; TAC kept
 
-STATES = ("open", "lost", "paid", "unchecked", "wrong", "refused", "void")
+STATES = ("open", "lost", "paid", "unchecked", "wrong", "refused", "void", "unproven")
 
 _FORMAT = ">BBBHII6s4s7s4sBBII4s4s"
 SIZE = 52
@@ -51,11 +52,13 @@ class Debit:
         self.public = b""  # file 15
         self.unix = 0  # what `when` says
         self.mine = False  # it has a record whose end this is
+        self.proves = 0  # a purchase of 0: the record of the torn debit that it is for
+        self.proof = b""  # beside it: MAC2 and TAC that the card has told of that debit
 
     def evidence(self, seal):
         """For a record of its own: 52 bytes, and who paid, for the acquirer."""
         data = self.pack()
-        if seal and self.state in (PAID, UNCHECKED, WRONG):
+        if seal and self.state in (PAID, UNPROVEN, WRONG):
             data += seal.seal(self.public[:20])
         return data
 
@@ -109,18 +112,23 @@ def unpack(evidence):
 
 
 class Torn:
-    """Debits that may have happened, by the rider's token; one a rider, the oldest gives way."""
+    """Debits that may have happened, by the rider's token; one a rider, the oldest gives way. And
+    who has ridden on one that nobody could check, until the issuer has answered."""
 
     KEEP = 16
+    KEEP_UNPROVEN = 64
 
     def __init__(self):
         self._open = []  # (token, number of the record, 52 bytes)
+        self._unproven = {}  # token: number of that debit's record
+        self._probes = {}  # token: (purchases of 0 that may have happened since, proof told)
 
     def __len__(self):
         return len(self._open)
 
     def add(self, token, seq, debit):
-        """A debit that may happen from now on; `seq` is its open record."""
+        """A debit that may happen from now on; `seq` is its open record. It takes the place of an
+        earlier one; adding that one again brings it back."""
         self.drop(token)
         self._open.append((bytes(token), seq, debit.pack()))
         if len(self._open) > self.KEEP:
@@ -128,6 +136,7 @@ class Torn:
 
     def drop(self, token):
         """What is known of this rider is settled."""
+        self._probes.pop(token, None)
         self._open = [e for e in self._open if e[0] != token]
 
     def of(self, token):
@@ -136,6 +145,25 @@ class Torn:
             if known == token:
                 return seq, unpack(packed)
         return None
+
+    def probes(self, token):
+        """(purchases of 0 for the sake of this rider's torn debit, MAC2 and TAC that the card told
+        of it before the first, or None)."""
+        return self._probes.get(token, (0, None))
+
+    def note_probe(self, token, proof):
+        """Another one is about to happen: it moves the counter, and takes the proof's place. Known
+        as long as the debit is; forgetting it costs the rider a charge that is marked."""
+        count, told = self.probes(token)
+        self._probes[bytes(token)] = (count + 1, told or proof)
+
+    def unproven(self, token):
+        """Whether this rider has ridden so; of a full memory everybody has."""
+        return token in self._unproven or len(self._unproven) >= self.KEEP_UNPROVEN
+
+    def mark_unproven(self, token, seq):
+        """This rider rode on the word of the card; `seq` is the record of the torn debit."""
+        self._unproven[bytes(token)] = seq
 
     def rebuild(self, journal, count=256):
         """Take from the last `count` records what was open when the power went; once, at boot."""
@@ -157,12 +185,24 @@ class Torn:
         debit = unpack(fields["evidence"])
         if fields["medium"] != "tunion" or token is None or debit is None:
             return
+        if "proof" in fields["detail"]:
+            # A purchase of 0 takes no debit's place.
+            known = self.of(token)
+            if known and known[0] == fields["detail"]["proof"] and debit.state != REFUSED:
+                self.note_probe(token, bytes.fromhex(fields["detail"]["told"]))
+            return
         if debit.state == OPEN or (debit.state == LOST and not debit.of):
             self.add(token, seq, debit)
             return
+        if debit.state == UNPROVEN:
+            self.mark_unproven(token, debit.of)
         known = self.of(token)
-        # A debit and its end in one: whatever was open before it gave way to it.
-        if known and (fields["version"] == 2 or known[0] in (debit.of, debit.void)):
+        # A debit that was paid, and its record in one: whatever was open before it gave way to it.
+        # One that the card refused, or whose MAC2 was wrong, says nothing of an earlier one.
+        if known and (
+            known[0] == debit.of
+            or (debit.state == PAID and (fields["version"] == 2 or known[0] == debit.void))
+        ):
             self.drop(token)
 
 

@@ -1,57 +1,148 @@
-"""What became of a debit whose answer was lost: the card itself is asked.
+"""What became of a debit whose answer was lost: the card is asked, and believed as far as proven.
+
+    result = await settle(turn, seq, debit)      a Result, or None: this tap is a new purchase
+
+Log line, balance and the TAC of a proof can be made up by whoever stands between; MAC2 cannot, and
+it covers the session key (random, counter, terminal serial) and the amount. So:
+
+- MAC2 of GET TRANSACTION PROVE is right for the session that the PSAM still has: it happened.
+- The card does not say that it was its last purchase: this tap is another one, whose own MAC2
+  proves the counter. One that is where it was: the torn debit did not happen. Else nobody knows.
+- It says so: a purchase of 0 proves key and counter. One on, and a proof told: `torn_unproven`.
+  Purchases of 0 that were torn as well may have moved the counter too.
 
 Loaded when there is such a debit, and not before.
 """
 
 from validator.emv import apdu
-from validator.media import purse_torn
+from validator.media import purse_torn as torn
+from validator.media import tunion
+from validator.media.result import Refused
 
 _LOG = 0x18
 _LOG_RECORDS = 10
 _LOG_SIZE = 23
 _OFFLINE = (5, 6, 9)  # log types that count with the offline counter
+_KINDS = (9, 6)  # of a purchase of 0: composite where the card has it, as at every rail entry
 
 
-async def trace(card, debit):
-    """What became of `debit`, asked of the card itself, whose application is selected.
+async def settle(turn, seq, debit):
+    """What this tap is of a card that left `debit` open, record `seq`; `turn` is the Purchase.
 
-    Returns (happened, last, overdraft): happened True, False or None (the card cannot tell); last:
-    it was the card's last one, so that there may be a proof; overdraft limit in fen.
+    Raises Refused("unsettled") where the card proves too little to ride on and says too much to
+    be charged again: nothing is charged, and the debit stays open.
     """
+    turn.earlier = (seq, debit)
+    psam = turn.psam
+    known = turn.rules["torn"]
+    count, proof = known.probes(turn.token)
+    # Before anything else: a later purchase takes the proof's place.
+    line = await last(turn.card, debit, count)
+    if line is not False and not proof:
+        proof = await prove(turn.card, debit)
+    claimed = await _counted(turn, debit, count) if line is None else line
+    if claimed and proof and psam.session == debit.serial and psam.terminal == debit.terminal:
+        right = await psam.check(proof[:4])
+        turn.phases.mark("verify")
+        if right:
+            return _happened(turn, debit, proof, torn.PAID)
+        if right is False:
+            if line:
+                raise Refused("bad_signature", "MAC2 of the proof")
+            claimed = False  # another validator's, of the same amount
+    turn.phases.mark("read")
+    if not claimed:
+        return None
+    if proof is None:
+        raise _unsettled(turn, "no proof")
+    if not turn.rules["ride"] or not psam.binds or known.unproven(turn.token):
+        raise _unsettled(turn, "the card's word")
+    answer, kind = await _zero(turn)
+    if not _ahead(answer, debit, count):
+        return None  # its counter denies what its log says: the new purchase proves it
+    probe = await turn.begin(kind, 0, answer)
+    probe.proves = seq
+    probe.proof = proof
+    turn.open(probe)
+    known.note_probe(turn.token, proof)
+    await turn.send(probe)
+    if probe.state == torn.LOST:
+        return turn.lost()
+    if probe.state == torn.REFUSED:
+        raise _unsettled(turn, "DEBIT of 0")
+    if probe.state == torn.WRONG:
+        raise Refused("bad_signature", "MAC2")
+    turn.close()
+    return _happened(turn, debit, proof, torn.UNPROVEN)
+
+
+def _ahead(answer, debit, count):
+    """Whether the counter in INITIALIZE's answer is one on, and what `count` purchases of 0 may
+    have moved it."""
+    return 1 <= (int.from_bytes(answer[4:6], "big") - debit.counter) & 0xFFFF <= 1 + count
+
+
+def _unsettled(turn, what):
+    turn.detail["unsettled"] = turn.earlier[0]
+    return Refused("unsettled", what)
+
+
+def _happened(turn, debit, proof, state):
+    debit.mac2 = proof[:4]
+    debit.tac = proof[4:]
+    debit.state = state
+    debit.of = turn.earlier[0]
+    debit.public = turn.public
+    turn.debit = debit
+    turn.detail["of"] = debit.of
+    turn.detail["counter"] = debit.counter
+    if turn.balance is None:
+        turn.balance = debit.before - debit.amount - turn.overdraft
+    return turn.accepted()
+
+
+async def _zero(turn):
+    """(answer, type) of INITIALIZE for a purchase of 0. One that the card does not make proves
+    nothing."""
+    for kind in _KINDS:
+        answer, sw = await turn.initialize(kind, 0)
+        if sw == apdu.SW_OK and len(answer) == 15:
+            return answer, kind
+    raise _unsettled(turn, "INITIALIZE of 0: %04X" % sw)
+
+
+async def _counted(turn, debit, count):
+    """Whether a card without a log says that `debit` was its last: by counter and balance."""
+    for amount in (debit.amount, 0):
+        answer, sw = await turn.initialize(debit.type, amount)
+        if sw == apdu.SW_OK and len(answer) == 15:
+            turn.overdraft = int.from_bytes(answer[6:9], "big")
+            left = tunion.fen(answer[:4])
+            return left == debit.before - debit.amount and _ahead(answer, debit, count)
+    raise _unsettled(turn, "INITIALIZE %04X" % sw)
+
+
+async def last(card, debit, count=0):
+    """Whether the card's log says that `debit` was its last purchase, up to `count` purchases of 0
+    at a validator of this terminal id apart; None: it cannot be read."""
     mine = debit.amount.to_bytes(4, "big") + bytes((debit.type,)) + debit.terminal + debit.when
-    newest = True  # but for loads, which have a counter of their own
     for number in range(1, _LOG_RECORDS + 1):
         read = bytes((0x00, 0xB2, number, (_LOG << 3) | 4, _LOG_SIZE))
         entry, sw = await apdu.exchange(card, read)
         if sw != apdu.SW_OK or len(entry) != _LOG_SIZE or not entry[9]:
-            if number > 1:
-                return False, False, 0  # the log was read to its end
-            break
+            return None if number == 1 else False
+        if entry[9] not in _OFFLINE:
+            continue  # a load, which has a counter of its own
         if entry[5:] == mine:
-            return True, newest, int.from_bytes(entry[2:5], "big")
-        if entry[9] in _OFFLINE:
-            newest = False
-            ahead = (int.from_bytes(entry[:2], "big") - debit.counter) & 0xFFFF
-            if not ahead or ahead & 0x8000:
-                # This number or an older one is somebody else's: ours was never given out.
-                return False, False, 0
-    else:
-        return None, False, 0  # rolled over
-    # No log to read: the counter, which only a debit moves, and the balance.
-    data = b"\x01\0\0\0\0" + debit.terminal
-    answer, sw = await apdu.exchange(card, purse_torn.initialize(debit.type, data))
-    if sw != apdu.SW_OK or len(answer) != 15:
-        return None, False, 0
-    steps = (int.from_bytes(answer[4:6], "big") - debit.counter) & 0xFFFF
-    if not steps:
-        return False, False, 0
-    if steps == 1 and int.from_bytes(answer[:4], "big") == debit.before - debit.amount:
-        return True, True, int.from_bytes(answer[6:9], "big")
-    return None, False, 0
+            return True
+        if not count or any(entry[5:9]) or entry[10:16] != debit.terminal:
+            return False
+        count -= 1
+    return False
 
 
 async def prove(card, debit):
-    """(MAC2, TAC) of the card's last debit by GET TRANSACTION PROVE, or None.
+    """MAC2 and TAC of the card's last debit by GET TRANSACTION PROVE, 8 bytes, or None.
 
     Cards count the transaction as the number that their counter has after it; some as before.
     """
@@ -59,5 +150,5 @@ async def prove(card, debit):
         command = bytes((0x80, 0x5A, 0x00, debit.type, 2)) + (number & 0xFFFF).to_bytes(2, "big")
         answer, sw = await apdu.exchange(card, command + b"\x08")
         if sw == apdu.SW_OK and len(answer) == 8:
-            return bytes(answer[:4]), bytes(answer[4:])
+            return bytes(answer)
     return None

@@ -51,6 +51,9 @@ async def begin(purchase):
     if trip.boarded(record):
         owed = trip.marked(record)
         if trip.ours(record, where, when, rules["trip_s"]):
+            if fare:
+                # Marked here, by this operator's rule: a record that says less was changed.
+                owed = max(owed, rules["marked_amount"])
             stations = abs(rules["station"] - trip.station(record))
             amount = tariff.staged(rules["stages"], stations, fare, full)
             amount = owed if amount is None else min(amount, owed)

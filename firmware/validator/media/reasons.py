@@ -26,6 +26,7 @@ REASONS = (
     "needs_online",
     "malformed",
     "card_refused",
+    "unsettled",  # an earlier payment has to be settled at the desk first
 )
 
 MEDIA = (

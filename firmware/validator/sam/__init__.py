@@ -1,11 +1,13 @@
 """The operator's PSAMs: who holds the keys of purses.
 
     slots = {0: t0.Slot(serial, clock, reset)}      any object with async transceive and reset
-    await sam.start(rules, slots, log)              at boot; a PSAM that fails is reported
+    await sam.start(rules, slots, log, tries)       at boot; a PSAM that fails is reported
     await sam.check(rules, log)                     now and then, when nobody taps: tries it again
 
 `rules["psams"]` are then objects with `terminal` (6 bytes), `fault` ("" if it serves), `session`,
-`aids`, `async mac1(data)` and `async check(mac2)`: `psam.Psam`, or `soft.SoftPsam` on a bench.
+`aids`, `index` (number of its purchase key), `binds` (the card's number is in the key), `code`,
+`key` (for `tries`, see tries.py), `async mac1(data)`, `async check(mac2)` and `async renew()`:
+`psam.Psam`, or `soft.SoftPsam` on a bench.
 """
 
 
@@ -17,13 +19,18 @@ class PsamError(Exception):
     """A PSAM cannot do what a purchase needs; the argument says what in few words."""
 
 
-async def start(rules, slots, log):
+async def start(rules, slots, log, tries=None):
     """Fill `rules["psams"]` from what the operator configured; never raises for a PSAM."""
+    if tries is None:
+        from validator.sam.tries import Tries
+
+        tries = Tries(None, None, log)
     rules["psams"] = ()
+    rules["tries"] = tries
     for entry in rules["soft_psam"]:
         from validator.sam.soft import SoftPsam
 
-        rules["psams"] += (SoftPsam(entry),)
+        rules["psams"] += (SoftPsam(entry, tries),)
         log.warning("psam", "a software PSAM with test keys serves")
     chips = {}
     for entry in rules["psam"]:
@@ -33,7 +40,7 @@ async def start(rules, slots, log):
         if number not in chips:
             raw = slots.get(number)
             chips[number] = Chip(raw) if raw else None
-        rules["psams"] += (Psam(chips[number], entry),)
+        rules["psams"] += (Psam(chips[number], entry, tries),)
     await check(rules, log)
     for one in rules["psams"]:
         if not one.fault:
@@ -43,8 +50,10 @@ async def start(rules, slots, log):
 async def check(rules, log):
     """Try every PSAM that does not serve again; returns whether all serve."""
     well = True
+    if rules.get("tries"):
+        rules["tries"].keep()
     for one in rules["psams"]:
-        if one.fault:
+        if one.fault and one.fault != PAUSE:
             before = one.fault
             for other in rules["psams"]:
                 if other.slot == one.slot:
@@ -74,3 +83,4 @@ def find(rules, aid):
 
 
 NEW = "not started"
+PAUSE = "pauses after wrong MAC2"

@@ -10,19 +10,27 @@ import os
 from validator.crypto.des import DES, TripleDES, mac
 
 _SM4 = 4
+_TRIES = 15  # wrong MAC2 in a row, and it is locked
 
 
 class SoftPsam:
     """`config`: terminal (6 bytes), key (16), sm4_key (16 or None), form, aids, serial or None."""
 
     slot = -1
+    df = "soft"
     away_us = 0  # its time is the validator's own
+    codes = False
+    code = b""
 
-    def __init__(self, config):
+    def __init__(self, config, tries):
         self.aids = config["aids"]
         self.terminal = config["terminal"]
         self.session = None
-        self.fault = ""
+        self.index = config["key_index"]
+        self.binds = config["form"] >= 28
+        self.key = b"\0\0" + self.terminal[1:]
+        self._tries = tries
+        self._left = _TRIES
         self._config = config
         serial = config["serial"]
         if serial is None:
@@ -30,11 +38,24 @@ class SoftPsam:
         self._serial = serial
         self._mac2 = b""
 
+    @property
+    def fault(self):
+        return self._tries.fault(self.key)
+
     async def open(self):
-        self.fault = ""
+        pass
+
+    async def renew(self):
+        """As `Psam.renew`: its number stands in the configuration."""
+        return False
 
     async def mac1(self, data):
         """As `Psam.mac1`."""
+        self.session = None
+        if self.fault or not self._left:
+            from validator.sam import PsamError
+
+            raise PsamError(self.fault or "locked")
         form = self._config["form"]
         master = self._config["sm4_key"] if data[19] == _SM4 else self._config["key"]
         if master is None:
@@ -59,10 +80,16 @@ class SoftPsam:
 
     async def check(self, mac2):
         """As `Psam.check`."""
-        if self.session is None:
+        if self.session is None or not self._left:
             return None
         self.session = None
-        return mac2 == self._mac2
+        if mac2 == self._mac2:
+            self._left = _TRIES
+            self._tries.right(self.key)
+            return True
+        self._left -= 1
+        self._tries.wrong(self.key, self._left)
+        return False
 
 
 def _session(cipher, key, seed):

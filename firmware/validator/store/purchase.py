@@ -8,8 +8,10 @@ The first part is durable before DEBIT goes out, little endian:
     29  name of its context 4: SHA-256, cut off
     33  ciphertext 18 | MAC 4, as `Seal.brief` makes them of issuer and card number, with the first
         29 bytes beside them; absent without an acquirer's key
-    …   5 bytes, or absent: 01 and the number of a record whose debit did not happen, or 02 and
-        that of one of which nobody can tell
+    …   absent, or 5 bytes: 01 and the number of a record whose debit did not happen if this one
+        did, or 02 and that of one of which nobody can tell; or 13 bytes: 03 and the number of the
+        record for whose sake this purchase of 0 proves the card's key, and MAC2 and TAC that the
+        card told of that one, zeros if none
 
 Its end is made durable when the card has answered:
 
@@ -41,6 +43,7 @@ _UNFINISHED = 16
 _DIGITS = 32
 _VOID = 1
 _UNKNOWN = 2
+_PROOF = 3
 _UNKNOWN_MS = 0xFFF
 _CONTEXT = 0xC7
 _NAME = 4
@@ -79,7 +82,7 @@ def pack(debit, token, last4, detail, test):
     if detail.get("unfinished"):
         flags |= _UNFINISHED
     digits = b"\0\0"
-    if len(last4) == 4 and last4.isdigit():
+    if len(last4) == 4 and "*" not in last4:
         flags |= _DIGITS
         digits = bytes((int(last4[:2], 16), int(last4[2:], 16)))
     return b"".join(
@@ -98,6 +101,8 @@ def pack(debit, token, last4, detail, test):
 
 def about(debit, detail):
     """What stands behind all else in the first part: another record that this debit is about."""
+    if debit.proves:
+        return struct.pack("<BI8s", _PROOF, debit.proves, debit.proof)
     if debit.void:
         return struct.pack("<BI", _VOID, debit.void)
     if "unknown" in detail:

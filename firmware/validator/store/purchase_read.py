@@ -19,6 +19,7 @@ _UNFINISHED = 16
 _DIGITS = 32
 _VOID = 1
 _UNKNOWN = 2
+_PROOF = 3
 _UNKNOWN_MS = 0xFFF
 _CONTEXT_MARK = 0xC7
 _CONTEXT_HEAD = "<B4sHI6s"
@@ -28,14 +29,17 @@ _SIZE = 33
 _BESIDE = 29  # bytes that the seal of the number covers as well
 _SEALED = 22
 _LINK = 5
+_LONG_LINK = 13
 _END = 16
+_LENGTHS = (0, 5, 13, 22, 27, 35)
 _CONTEXT_SIZE = 17
 
-# Outcome and reason of a debit, by its state.
+# Outcome and reason of a debit, by its state; and of a purchase of 0, which is no ride.
 _LOST = ("retry", "card_lost")
 _PAID = ("accepted", "")
 _WRONG = ("declined", "bad_signature")
 _OUTCOMES = (_LOST, _LOST, _PAID, _PAID, _WRONG, ("declined", "card_refused"))
+_PROOFS = (_LOST, _LOST, _LOST, _LOST, _WRONG, ("declined", "unsettled"))
 
 
 def decode(data, find=None):
@@ -44,8 +48,8 @@ def decode(data, find=None):
     journal knows it. `find(name)` returns the record's context, or None; without `find`, what the
     context has is left empty. RecordError as there."""
     rest = len(data) - _SIZE
-    ended = rest in (16, 21, 38, 43)
-    if not ended and rest not in (0, 5, 22, 27):
+    ended = rest - _END in _LENGTHS
+    if not ended and rest not in _LENGTHS:
         raise RecordError("%d bytes: no record of version 2 has that length" % len(data))
     head = struct.unpack(_HEAD, data[:_SIZE])
     flags = head[0]
@@ -70,15 +74,16 @@ def decode(data, find=None):
     debit.when = when(head[1])
     debit.version = head[10]
     debit.algorithm = head[11]
-    if rest in (_LINK, _SEALED + _LINK):
+    link = rest - (at - _SIZE)
+    if link:
         kind, number = struct.unpack("<BI", data[at : at + _LINK])
+        if (kind == _PROOF) != (link == _LONG_LINK) or not _VOID <= kind <= _PROOF:
+            raise RecordError("unknown link %d" % kind)
+        detail[("void", "unknown", "proof")[kind - 1]] = number
         if kind == _VOID:
             debit.void = number
-            detail["void"] = number
-        elif kind == _UNKNOWN:
-            detail["unknown"] = number
-        else:
-            raise RecordError("unknown link %d" % kind)
+        elif kind == _PROOF:
+            detail["told"] = data[at + _LINK : at + _LONG_LINK].hex()
     phases = {}
     word = int.from_bytes(data[-_END:-8], "little") if ended else (1 << 64) - 16
     debit.state = word & 15
@@ -99,7 +104,7 @@ def decode(data, find=None):
         detail["debited"] = True
         detail["what"] = "MAC2"
     detail["state"] = torn.STATES[debit.state]
-    outcome, reason = _OUTCOMES[debit.state]
+    outcome, reason = (_PROOFS if "proof" in detail else _OUTCOMES)[debit.state]
     evidence = debit.pack()
     if at > _SIZE:
         beside = sha256(data[:_BESIDE]).digest()[:16]

@@ -25,6 +25,7 @@ RESULTS = {
     "out_of_service": ("暂停服务", "Out of service"),
     "needs_online": ("需要联网，请换一种方式", "Needs a network. Please pay another way"),
     "card_refused": ("发卡方拒绝，请换一种方式", "Card refused. Please pay another way"),
+    "unsettled": ("上次付款未结清，请到服务台", "Open payment. Please go to the desk"),
     "malformed": ("无法读取，请重试", "Cannot read this. Please try again"),
 }
 

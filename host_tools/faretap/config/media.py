@@ -284,6 +284,11 @@ class Psam(Section):
     aids: Annotated[
         list[Aid] | None, Means("Cards that it serves; left out: by the application.")
     ] = None
+    key_index: Annotated[
+        int,
+        Number(0, 255),
+        Means("Number of the purchase key, where the PSAM's own file 17 does not tell it."),
+    ] = 1
 
 
 class SoftPsam(Section):
@@ -295,6 +300,7 @@ class SoftPsam(Section):
     form: Annotated[Form, Means("As of a PSAM.")] = "24"
     serial: Annotated[int | None, Number(0, 1073741823), Means("First transaction number.")] = None
     aids: Annotated[list[Aid] | None, Means("Cards that it serves; left out: all.")] = None
+    key_index: Annotated[int, Number(0, 255), Means("Number of the purchase key.")] = 1
 
 
 class _Stage(Right):
@@ -336,6 +342,21 @@ class Purse(Section):
     types: Annotated[
         dict[PassengerType, Fen] | None, Means("Fares by passenger type; left out: `fares.types`.")
     ] = None
+    types_unproven: Annotated[
+        bool,
+        Means(
+            "Grant them by the card's type byte, which nobody signs: a relay in front of a "
+            "genuine card can change it. false: everybody pays as a grown-up."
+        ),
+    ] = False
+    torn_unproven: Annotated[
+        Literal["ride", "refuse"],
+        Right("ride or refuse"),
+        Means(
+            "A torn debit that card and counter make likely and nothing proves. ride: once a "
+            "card, its TAC kept for the issuer; refuse: to the desk."
+        ),
+    ] = "ride"
     stages: Annotated[
         list[Stage],
         Means("composite: [stations, fen], for rides of up to so many."),

@@ -293,8 +293,8 @@ async def _at_once(ms: int) -> None:
 
 _EVIDENCE = struct.Struct(">BBBHII6s4s7s4sBBII4s4s")
 VERSION = 0x50
-OPEN, LOST, PAID, UNCHECKED, WRONG, REFUSED, VOID = range(7)
-_MOVED = (PAID, UNCHECKED, WRONG)
+OPEN, LOST, PAID, UNCHECKED, WRONG, REFUSED, VOID, UNPROVEN = range(8)
+_MOVED = (PAID, WRONG, UNPROVEN)
 
 
 # The short record of a debit: so is this. docs/records.md.
@@ -313,14 +313,20 @@ def same_as(fields: dict[str, Any], body: bytes, contexts: dict[bytes, bytes]) -
     moment = datetime.fromtimestamp(when, _BEIJING).strftime("%Y%m%d%H%M%S")
     rest = len(body) - _SHORT.size
     word, mac2, tac = (0xFF_FFFF_FFFF_FFF0, bytes(4), bytes(4))
-    if rest in (16, 21, 38, 43):
+    if rest in (16, 21, 29, 38, 43, 51):
         word, mac2, tac = _END.unpack(body[-_END.size :])
         rest -= _END.size
     state = word & 15
-    void = int.from_bytes(body[_SHORT.size :][rest - 4 : rest], "little") if rest % 22 else 0
-    if void and body[_SHORT.size + rest - 5] != 1:
-        assert fields["detail"]["unknown"] == void
-        void = 0
+    void = 0
+    link = body[_SHORT.size :][rest - rest % 22 : rest]
+    if link:
+        assert link[0] in (1, 2, 3) and len(link) == (13 if link[0] == 3 else 5)
+        name_of = ("void", "unknown", "proof")[link[0] - 1]
+        assert fields["detail"][name_of] == int.from_bytes(link[1:5], "little")
+        if link[0] == 1:
+            void = fields["detail"]["void"]
+        elif link[0] == 3:
+            assert fields["detail"]["told"] == link[5:].hex() and amount == bytes(3)
     if state in (LOST, REFUSED):
         assert (mac2 != bytes(4)) == ("what" in fields["detail"])
         mac2 = bytes(4)
@@ -363,6 +369,12 @@ class Claim:
     tac: bytes = bytes(4)
     mac2: bytes = bytes(4)
     accepted: bool = False
+    instead: int = 0
+    """The record whose debit did not happen if this one did: both begin at one counter."""
+    proof: int = 0
+    """A purchase of 0: the record of the torn debit for whose sake it proves the card."""
+    marked: int = 0
+    """The record of a torn debit of which nobody can tell: who paid both has one back."""
     fares: list[int] = field(default_factory=list)
 
     def names(self, debit: CardDebit) -> bool:
@@ -380,6 +392,13 @@ def claims(records: Iterable[dict[str, Any]]) -> list[Claim]:
     """One for each DEBIT that may have gone out, with what later records say of it."""
     found: dict[int, Claim] = {}
     accepted = 0
+
+    def happened(claim: Claim) -> None:
+        while claim.instead:
+            claim = found[claim.instead]
+            assert claim.status in (OPEN, LOST, VOID)
+            claim.status = VOID
+
     for entry in records:
         evidence = entry["evidence"]
         if not evidence:
@@ -388,17 +407,17 @@ def claims(records: Iterable[dict[str, Any]]) -> list[Claim]:
         values = _EVIDENCE.unpack(evidence[: _EVIDENCE.size])
         assert values[0] == VERSION
         state, of, void = values[1], values[12], values[13]
-        if void:
-            # The new purchase's own records may say so twice: the open one and the last one.
-            assert found[void].status in (OPEN, LOST, VOID)
-            found[void].status = VOID
-        if state == VOID:
-            continue
+        assert state not in (VOID, UNCHECKED), "of an earlier firmware"
         head = (entry["token"], *values[2:6], values[6], values[7], values[8])
         if entry["version"] == SHORT:
             assert not of
             of = entry["number"]
             found[of] = Claim(*head)
+            found[of].instead = void
+            if void:
+                assert found[void].counter == found[of].counter
+            found[of].proof = entry["detail"].get("proof", 0)
+            found[of].marked = entry["detail"].get("unknown", 0)
             if state in (OPEN, LOST):
                 assert (entry["outcome"], entry["reason"]) == ("retry", "card_lost")
         assert of or state == OPEN
@@ -420,11 +439,13 @@ def claims(records: Iterable[dict[str, Any]]) -> list[Claim]:
         claim.mac2, claim.tac = values[14], values[15]
         if entry["outcome"] == "accepted":
             accepted += 1
-            assert state in (PAID, UNCHECKED)
+            assert state in (PAID, UNPROVEN) and not claim.proof
             assert entry["fare"] == claim.amount
             claim.accepted = True
         else:
-            assert entry["fare"] == 0
+            assert entry["fare"] == 0 and (state != UNPROVEN)
+        if state in (PAID, UNPROVEN):
+            happened(claim)
     assert accepted == sum(claim.accepted for claim in found.values())
     return list(found.values())
 
@@ -441,7 +462,7 @@ def add_up(
     """
     told = claims(validator.records())
     for name, (card, before) in riders.items():
-        token = validator.rules["token"](card.pan.encode())
+        token = validator.rules["token"](card.rider.encode())
         mine = [claim for claim in told if claim.token == token]
         debits = card.debits[len(before.debits) :]
         assert card.counter - before.counter == len(debits)
@@ -462,7 +483,7 @@ def add_up(
                     assert claim.mac2 == made[0].mac2
             else:
                 assert len(made) <= 1
-    known = {validator.rules["token"](card.pan.encode()) for card, _ in riders.values()}
+    known = {validator.rules["token"](card.rider.encode()) for card, _ in riders.values()}
     assert {claim.token for claim in told} <= known
     return told
 

@@ -99,10 +99,16 @@ class Case:
         self.rode()
 
     def rode(self) -> None:
-        debits = self.card.debits[len(self.before.debits) :]
+        told = self.sum()
+        # A purchase of 0 that proves the card is none of the ride's.
+        proofs = [claim for claim in told if claim.proof]
+        debits = [
+            debit
+            for debit in self.card.debits[len(self.before.debits) :]
+            if not any(claim.names(debit) for claim in proofs)
+        ]
         assert [debit.amount for debit in debits] == [FARES[self.kind]]
         assert Composite.parse(self.card.memory.contents.composites[0]).state == STATES[self.kind]
-        told = self.sum()
         mine = [claim for claim in told if claim.names(debits[0])]
         assert len(mine) == 1 and mine[0].accepted
         assert mine[0].tac == debits[0].tac and mine[0].mac2 == debits[0].mac2
@@ -121,10 +127,14 @@ class Case:
         return self.open_claims_of(self.card, self.sum())
 
     def open_claims_of(self, card: TUnion, told: list[Claim] | None = None) -> list[Claim]:
-        token = self.validator.rules["token"](card.pan.encode())
+        token = self.validator.rules["token"](card.rider.encode())
         if told is None:
             told = claims(self.validator.records())
-        return [c for c in told if c.token == token and c.status in (OPEN, LOST)]
+        mine = [c for c in told if c.token == token and c.status in (OPEN, LOST) and not c.proof]
+        # Of those that begin at one counter one at most happened: the last one stands for all.
+        return [
+            c for n, c in enumerate(mine) if c.counter not in {d.counter for d in mine[n + 1 :]}
+        ]
 
     def never_came_back(self, tear: Tear) -> None:
         """The records know of the debit that may have happened, and of no other."""

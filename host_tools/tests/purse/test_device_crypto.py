@@ -17,6 +17,7 @@ from faretap.sim.cards import purse_scheme
 from validator.crypto.des import DES, TripleDES, mac
 from validator.media import purse_rules
 from validator.sam.soft import SoftPsam
+from validator.sam.tries import Tries
 
 from .bench import run
 
@@ -70,7 +71,7 @@ def soft(df: str, form: str) -> SoftPsam:
     }
     if df == "8011":
         entry["sm4_key"] = keys.master("purchase", df, keys.SM4).hex()
-    return SoftPsam(purse_rules.load({"soft_psam": entry})["soft_psam"][0])
+    return SoftPsam(purse_rules.load({"soft_psam": entry})["soft_psam"][0], Tries())
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_every_kind_of_module(ta1: int | None, single: bool, echo: bool, first_b
     assert ask(module, bytes.fromhex("00A40000028011"))[0] == 0x61
     assert ask(module, b"\x80\x70\x00\x00\x24" + TOLD + b"\x08") == b"\x61\x08"
     assert len(ask(module, bytes.fromhex("00C0000008"))) == 10
-    assert ask(module, bytes.fromhex("807200000400000000")) == b"\x93\x02"
+    assert ask(module, bytes.fromhex("807200000400000000")) == b"\x63\xce"
     assert part.unread == 0
 
 

@@ -213,7 +213,7 @@ def test_balance(name: str, balance: int) -> None:
 @pytest.mark.parametrize(
     ("command", "status"),
     [
-        ("805C010204", "6A86"),
+        ("805C040204", "6A86"),
         ("805C000208", "6C04"),
         ("005C000204", "6E00"),
         ("00B0990000", "6A82"),

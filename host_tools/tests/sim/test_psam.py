@@ -189,14 +189,50 @@ def test_a_mac2_is_checked_right_behind_its_mac1() -> None:
 
 def test_wrong_macs_block_a_directory() -> None:
     psam = at_work(tries=3)
-    for _ in range(3):
+    for left in (2, 1, 0):
         open_session(psam)
-        assert send(psam, "807200000400000000") == "9302"
+        assert send(psam, "807200000400000000") == f"63C{left}"
     card_data = "00" * 10 + "06" + "00" * 7 + "0101" + "00" * 16
-    assert send(psam, "8070000024" + card_data) == "6983"
-    psam.reset()
+    for _ in range(2):
+        assert send(psam, "8070000024" + card_data) == "6983"
+        assert send(psam, "807200000400000000") == "6983"
+        psam.reset()
+        send(psam, DF)
+
+
+def test_a_right_mac2_sets_the_count_back() -> None:
+    psam = at_work(tries=3)
+    for _ in range(5):
+        open_session(psam)
+        assert send(psam, "807200000400000000") == "63C2"
+        open_session(psam)
+        assert psam._mac2 is not None
+        assert send(psam, "8072000004" + psam._mac2.hex()) == "9000"
+
+
+def test_a_psam_that_does_not_tell_its_tries_and_locks_with_9303() -> None:
+    psam = at_work(tries=1, tells=False, locked=b"\x93\x03")
+    open_session(psam)
+    assert send(psam, "807200000400000000") == "9302"
+    assert send(psam, "807200000400000000") == "9303"
+
+
+def test_the_number_of_the_purchase_key() -> None:
+    assert send(at_work(key_index=2), "00B0970001") == "029000"
+    assert send(at_work(key_index=None), "00B0970001") == "6A82"
+
+
+def test_a_directory_that_insists_on_the_cards_code() -> None:
+    psam = Psam(authentication=True)
+    send(psam, "00A40000021001")
+    mac1 = "807000001C" + "00" * 10 + "06" + "00" * 7 + "0101" + "00" * 8
+    code = "80CA000009" + "11" * 9
+    assert send(psam, mac1) == "6985"
+    assert send(psam, code) == "9000" and send(psam, mac1) == "6108"
+    assert send(psam, mac1) == "6985"  # good for one
+    assert send(psam, "80CA00000411111111") == "6700"
     send(psam, DF)
-    assert send(psam, "8070000024" + card_data) == "6983"
+    assert send(psam, code) == "6D00"
 
 
 # T=0

@@ -97,6 +97,32 @@ CARDS: dict[str, Entry] = {
         **_CITY,
         seed=13,
     ),
+    "tunion-city-hex": _purse(
+        "city union purse as Shanghai issues it: a number that is not BCD, other bytes in file 15",
+        aid=CITY_AID.hex(),
+        psam_form="1c",
+        issuer="869820007590FFFF",
+        application_type=0x82,
+        city_number="9CA1B20C4E7F3D51",
+        city="2000",
+        **_CITY,
+        seed=28,
+    ),
+    "tunion-city-not-enabled": _purse(
+        "city union purse whose byte 9 of file 15 is 00, which says nothing there",
+        aid=CITY_AID.hex(),
+        psam_form="1c",
+        enabled=False,
+        **_CITY,
+        seed=29,
+    ),
+    "tunion-top-bit": _purse(
+        "T-Union purse that sets the top bit of its balance", top_bit=True, seed=30
+    ),
+    "tunion-no-zero": _purse("T-Union purse that makes no purchase of 0", zero=False, seed=31),
+    "tunion-no-composite": _purse(
+        "T-Union purse without composite purchases", has_composite=False, seed=32
+    ),
     # Purses that cannot
     "tunion-low": _purse(
         "T-Union purse with 0.80 yuan left", "insufficient_balance", make=TUnion.low
@@ -123,19 +149,44 @@ CARDS: dict[str, Entry] = {
         seed=18,
     ),
     "tunion-not-enabled": _purse(
-        "T-Union purse that was never enabled", "card_refused", enabled=False, seed=19
+        "T-Union purse that was never enabled",
+        "card_refused",
+        alone="card_refused",
+        enabled=False,
+        seed=19,
+    ),
+    "tunion-ed-only": _purse(
+        "T-Union card whose application type says electronic deposit, no purse",
+        "card_refused",
+        alone="card_refused",
+        application_type=0x01,
+        seed=25,
+    ),
+    "tunion-type-00": _purse(
+        "T-Union card whose application type says that neither is in use",
+        "card_refused",
+        alone="card_refused",
+        application_type=0x00,
+        seed=26,
     ),
     "tunion-blocked": _purse(
         "T-Union purse that is blocked (6283)",
-        "unsupported",
-        alone="unsupported",
+        "card_refused",
+        alone="card_refused",
         blocked="application",
         seed=20,
     ),
+    "tunion-stopped": _purse(
+        "T-Union purse that is stopped (6284)",
+        "card_refused",
+        alone="card_refused",
+        blocked="stopped",
+        seed=27,
+    ),
     "tunion-blocked-ever": _purse(
         "T-Union purse that is blocked for ever (9303)",
-        "unsupported",
-        alone="unsupported",
+        "card_refused",
+        alone="card_refused",
         blocked="ever",
         seed=21,
     ),

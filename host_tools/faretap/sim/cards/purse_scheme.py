@@ -36,6 +36,7 @@ def configuration(**changes: Any) -> dict[str, Any]:
         "direction": "up",
         "vehicle": "B0000042",
         "types": {"student": 100, "elderly": 50},
+        "types_unproven": True,
         "psam": PSAMS,
     }
     return {**config, **changes}

@@ -39,6 +39,7 @@ NORMAL, STUDENT, ELDERLY = 0x00, 0x02, 0x03
 
 SECURITY_NOT_SATISFIED = b"\x69\x82"
 APPLICATION_BLOCKED = b"\x62\x83"
+APPLICATION_STOPPED = b"\x62\x84"
 BLOCKED_FOR_EVER = b"\x93\x03"
 
 # How many diversifiers the PSAM gets: by the length of its command 8070, in hex.
@@ -47,6 +48,7 @@ PSAM_FORMS = {"24": 2, "1c": 1, "14": 0}
 BLOCKS = {
     "": "nothing is blocked",
     "application": "SELECT answers 6283, purchases are refused with 6985",
+    "stopped": "SELECT answers 6284, purchases are refused with 6985",
     "ever": "SELECT answers 9303 and nothing else",
 }
 
@@ -74,6 +76,11 @@ class TUnion(FileCard):
     the card's keys come from those of the PSAM, `algorithm` 1 is 3DES, 4 SM4. `proof` and `log`:
     see `tunion_purse`. `wrong_mac2` makes it a card whose DEBIT answers with a MAC2 that is none.
 
+    `city_number` (16 hex digits) stands behind the city in file 15 in place of the number, as
+    City Union cards have it. `code` is the authentication code that such a card tells (GET DATA,
+    80CA000009). `zero`, `top_bit`: see `tunion_purse`; `has_composite=False` is a card without
+    composite purchases.
+
     `tear` pulls the card away, see `tunion_tear`; from then on it is mute until it lost its power.
     `state` is a file that keeps what the card keeps: the next card of that number goes on with it.
     """
@@ -91,6 +98,11 @@ class TUnion(FileCard):
         city: str = "2900",
         interoperable: bool = True,
         enabled: bool = True,
+        application_type: int = 0x02,
+        city_number: str = "",
+        code: str = "908009A0B1C2D3E4F5",
+        zero: bool | str = True,
+        top_bit: bool = False,
         fci_has_file_15: bool = True,
         aid: str = AID.hex(),
         label: str = LABEL,
@@ -98,6 +110,7 @@ class TUnion(FileCard):
         counter: int = 1,
         overdraft: int = 0,
         composite: Composite | None = None,
+        has_composite: bool = True,
         boarded: str = "",
         psam_form: str = "24",
         df: str = "8011",
@@ -127,12 +140,13 @@ class TUnion(FileCard):
         self.pan = card_number(pan, seed)
         super().__init__(uid or plastic_uid(self.pan), seed, not_ready)
         self._aid = bytes.fromhex(aid)
+        self._city = self._aid.startswith(CITY_AID)
         self._fci_has_file_15 = fci_has_file_15
         self._blocked = blocked
         self.files = {
             0x15: bytes.fromhex(issuer)
-            + bytes([0x02, 0x01 if enabled else 0x00])
-            + bytes.fromhex("0" + self.pan)
+            + bytes([application_type, 0x01 if enabled else 0x00])
+            + bytes.fromhex(f"{city}{city_number}" if city_number else "0" + self.pan)
             + bytes.fromhex(start + end)
             + bytes.fromhex("0000"),
             0x16: b"\x00\x00" + b"FARETAP TEST RIDER".ljust(53, b"\x00"),
@@ -166,7 +180,11 @@ class TUnion(FileCard):
             log=log,
             wrong_mac2=wrong_mac2,
             blocked=bool(blocked),
+            zero=zero,
+            top_bit=top_bit,
+            composite=has_composite,
         )
+        self._code = bytes.fromhex(code)
         self._log_readable = log != "none"
         self._tear = Tear.parse(tear) if tear else None
         self._failing = False
@@ -187,6 +205,11 @@ class TUnion(FileCard):
     def balance(self) -> int:
         """The rider's own money in fen; below zero if overdrawn."""
         return self.memory.contents.balance
+
+    @property
+    def rider(self) -> str:
+        """What a token stands for: 310 and the bytes of the number that are in the card's key."""
+        return "310" + self.files[0x15][12:20].hex()
 
     @property
     def counter(self) -> int:
@@ -250,7 +273,8 @@ class TUnion(FileCard):
         if self._blocked == "ever":
             self.selected = None
             return BLOCKED_FOR_EVER
-        return answer[:-2] + APPLICATION_BLOCKED
+        stopped = self._blocked == "stopped"
+        return answer[:-2] + (APPLICATION_STOPPED if stopped else APPLICATION_BLOCKED)
 
     def _fci(self) -> bytes:
         proprietary = tlv(0x9F08, b"\x02")
@@ -268,6 +292,9 @@ class TUnion(FileCard):
         if command.ins in _WRITING and command.cla in (0x00, 0x04):
             self.purse.forget()
             return SECURITY_NOT_SATISFIED  # secure messaging with a key that no validator has
+        if command.ins == 0xCA and command.cla == 0x80 and self._city:
+            self.purse.forget()
+            return exactly(self._code, command.le) if self._code else NOT_FOUND
         return self.purse.handle(command)
 
     def _read_binary(self, command: Command) -> bytes:

@@ -14,6 +14,10 @@ Choices made where the standard is silent or not public:
   the next debit, also over an INITIALIZE.
 - The log counts a purchase by the counter of its INITIALIZE; `log="after"` is a card that notes
   the next one, `log="none"` one whose log nobody may read.
+- A purchase of 0 is one like any other; `zero=False` is a card that refuses it at INITIALIZE,
+  `zero="debit"` one that refuses it at DEBIT.
+- GET BALANCE by P1: 00 what can be spent, 01 the overdraft limit, 02 overdraft used, 03 own money.
+  `top_bit` sets the highest bit of each, as some cards have it: it is no money.
 """
 
 from __future__ import annotations
@@ -47,7 +51,8 @@ TRIP, COMPOSITE = 0x1E, 0x1A
 
 _PURSE = 0x02
 _KINDS = {0x01: keys.PURCHASE, 0x03: keys.COMPOSITE}
-_KEY_INDEX = 0x01
+_KEY_INDEX = 0x01  # of a purchase key
+_TOP_BIT = 0x80000000
 _MAX_AMOUNT = 0x7FFFFFFF
 
 
@@ -90,6 +95,9 @@ class Purse:
         log: str = "before",
         wrong_mac2: bool = False,
         blocked: bool = False,
+        zero: bool | str = True,
+        top_bit: bool = False,
+        composite: bool = True,
     ) -> None:
         if proof not in ("after", "before"):
             raise ValueError(f"proof is after or before, not {proof!r}")
@@ -104,6 +112,9 @@ class Purse:
         self._log_lag = 1 if log == "after" else 0
         self._wrong_mac2 = wrong_mac2
         self._blocked = blocked
+        self._zero = zero
+        self._top = _TOP_BIT if top_bit else 0
+        self._has_composite = composite
         self._open: _Open | None = None
 
     def power_off(self) -> None:
@@ -145,10 +156,11 @@ class Purse:
     # Commands
 
     def _balance(self, command: Command) -> bytes:
-        if command.p1 not in (0x00, 0x03) or command.p2 != _PURSE:
+        if command.p1 > 0x03 or command.p2 != _PURSE:
             return WRONG_P1P2
-        value = self.available if command.p1 == 0x00 else max(0, self._state.balance)
-        return exactly(value.to_bytes(4, "big"), command.le)
+        own = self._state.balance
+        value = (self.available, self._overdraft, max(0, -own), max(0, own))[command.p1]
+        return exactly((value | self._top).to_bytes(4, "big"), command.le)
 
     def _initialize(self, command: Command) -> bytes:
         if command.p1 not in _KINDS or command.p2 != _PURSE:
@@ -157,17 +169,21 @@ class Purse:
             return WRONG_LENGTH
         if self._blocked:
             return CONDITIONS_NOT_SATISFIED
+        if _KINDS[command.p1] == keys.COMPOSITE and not self._has_composite:
+            return WRONG_P1P2
         if command.data[0] != _KEY_INDEX:
             return KEY_NOT_SUPPORTED
         amount = int.from_bytes(command.data[1:5], "big")
         state = self._state
+        if not amount and self._zero is False:
+            return CONDITIONS_NOT_SATISFIED
         if amount > _MAX_AMOUNT or amount > self.available:
             return INSUFFICIENT
         if state.counter == 0xFFFF:
             return COUNTER_EXHAUSTED
         random = self._random.randbytes(4)
         answer = exactly(
-            self.available.to_bytes(4, "big")
+            (self.available | self._top).to_bytes(4, "big")
             + state.counter.to_bytes(2, "big")
             + self._overdraft.to_bytes(3, "big")
             + bytes([self._keys.version, self._keys.algorithm])
@@ -216,6 +232,8 @@ class Purse:
             return WRONG_P1P2
         purchase, self._open = self._open, None
         if purchase is None:
+            return CONDITIONS_NOT_SATISFIED
+        if not purchase.amount and self._zero == "debit":
             return CONDITIONS_NOT_SATISFIED
         if len(command.data) != 15 or command.le not in (None, 8, 256):
             return WRONG_LENGTH

@@ -13,7 +13,13 @@ Choices made where manuals differ:
 - The terminal's serial number moves on with each MAC1, before the answer: no two purchases
   have one, whatever becomes of them.
 - MAC2 can be checked once, behind its MAC1; a SELECT or another MAC1 in between ends that.
-- `tries` wrong MAC2 in a row block the directory (6983); a right one sets the count back.
+- A wrong MAC2 is answered 63Cx, x tries left; `tries` (15) of them in a row lock the directory for
+  ever: 8070 and 8072 then answer `locked` (6983, or 9303). A right one sets the count back.
+  `tells=False` is a PSAM that says 9302 in place of 63Cx.
+- File 17 of a directory has the number of its purchase key (`key_index`); None: no such file.
+- The ministry of housing's directory (1001) is shown a card's authentication code of 9 bytes
+  (80CA000009) before 8070. `authentication=True` is one that insists, as those of service do: no
+  8070 without (6985). The code is good for one 8070.
 """
 
 from __future__ import annotations
@@ -36,11 +42,11 @@ from ..cards.purse_scheme import TERMINAL
 from ..cards.tunion_purse import (
     COUNTER_EXHAUSTED,
     KEY_NOT_SUPPORTED,
-    MAC_WRONG,
     exactly,
 )
 
-BLOCKED = b"\x69\x83"
+LOCKED = (b"\x69\x83", b"\x93\x03")
+WRONG_TOLD, WRONG = b"\x63\xc0", b"\x93\x02"
 
 MF = "3f00"
 
@@ -64,6 +70,10 @@ class Psam:
         serial: int = 1,
         directories: tuple[str, ...] = tuple(DIRECTORIES),
         tries: int = 15,
+        tells: bool = True,
+        locked: bytes = LOCKED[0],
+        key_index: int | None = 0x01,
+        authentication: bool = False,
         version: int = 0x01,
         at_once: bool = False,
     ) -> None:
@@ -78,7 +88,13 @@ class Psam:
         self.tries = dict.fromkeys(directories, tries)
         self.at_once = at_once
         self.commands: list[bytes] = []
+        if not 1 <= tries <= 15:
+            raise ValueError(f"a PSAM takes 1 to 15 wrong MAC2, not {tries}")
         self._most_tries = tries
+        self._tells = tells
+        self._locked = locked
+        self.key_index = key_index
+        self._authentication = authentication
         self._version = version
         self.files = {
             0x15: b"\x00" * 4 + self.terminal + bytes([0x01, 0x00]) + bytes(2),
@@ -91,6 +107,7 @@ class Psam:
         self.directory = MF
         self._response = b""
         self._mac2: bytes | None = None
+        self._shown = False
 
     def apdu(self, command: bytes) -> bytes:
         """The answer to a command: data and status word."""
@@ -106,6 +123,7 @@ class Psam:
             0xB0: (0x00, self._read_binary),
             0x70: (0x80, self._mac1),
             0x72: (0x80, self._check_mac2),
+            0xCA: (0x80, self._authentication_code),
         }
         if parsed.ins not in handlers:
             return WRONG_INS
@@ -144,32 +162,50 @@ class Psam:
             return NOT_FOUND
         self.directory = name
         self._mac2 = None
+        self._shown = False
         title = b"1PAY.SYS.DDF01" if name == MF else DIRECTORIES[name][0]
         return tlv(0x6F, tlv(0x84, title) + tlv(0xA5, tlv(0x88, b"\x15"))) + OK
 
     def _read_binary(self, command: Command) -> bytes:
         if not command.p1 & 0x80:
             return NO_CURRENT_EF
-        content = self.files.get(command.p1 & 0x1F) if self.directory == MF else None
+        content = None
+        if self.directory == MF:
+            content = self.files.get(command.p1 & 0x1F)
+        elif command.p1 & 0x1F == 0x17 and self.key_index is not None:
+            content = bytes([self.key_index])
         if content is None:
             return NOT_FOUND
         if command.p2 >= len(content):
             return WRONG_OFFSET
         return exactly(content[command.p2 :], command.le)
 
+    def _authentication_code(self, command: Command) -> bytes:
+        if self.directory != "1001":
+            return WRONG_INS
+        if command.p1 or command.p2:
+            return WRONG_P1P2
+        if len(command.data) != 9:
+            return WRONG_LENGTH
+        self._shown = True
+        return OK
+
     def _mac1(self, command: Command) -> bytes:
         """INIT_SAM_FOR_PURCHASE: the terminal's serial number and MAC1."""
         self._mac2 = None
+        shown, self._shown = self._shown, False
         if command.p1 or command.p2:
             return WRONG_P1P2
         if self.directory == MF:
+            return CONDITIONS_NOT_SATISFIED
+        if self._authentication and self.directory == "1001" and not shown:
             return CONDITIONS_NOT_SATISFIED
         data = command.data
         levels = DIRECTORIES[self.directory][1].get(len(data))
         if levels is None:
             return WRONG_LENGTH
         if not self.tries[self.directory]:
-            return BLOCKED
+            return self._locked
         random, counter, amount = data[:4], data[4:6], int.from_bytes(data[6:10], "big")
         kind, moment, version, algorithm = data[10], data[11:18], data[18], data[19]
         card_id, issuer = data[20:28], data[28:36]
@@ -199,12 +235,15 @@ class Psam:
         if command.p1 or command.p2:
             return WRONG_P1P2
         expected, self._mac2 = self._mac2, None
+        if self.directory != MF and not self.tries[self.directory]:
+            return self._locked
         if expected is None or self.directory == MF:
             return CONDITIONS_NOT_SATISFIED
         if len(command.data) != 4:
             return WRONG_LENGTH
         if command.data != expected:
             self.tries[self.directory] -= 1
-            return MAC_WRONG
+            left = self.tries[self.directory]
+            return bytes([WRONG_TOLD[0], WRONG_TOLD[1] | left]) if self._tells else WRONG
         self.tries[self.directory] = self._most_tries
         return OK
