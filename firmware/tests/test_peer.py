@@ -16,6 +16,9 @@ class Ticks:
         self.now += 200
         return self.now
 
+    def ticks_us(self):
+        return self.ticks_ms() * 1000
+
     def diff(self, later, earlier):
         return later - earlier
 
@@ -246,6 +249,9 @@ class Gate:
     def within(self):
         return self.heard[-1] == "mine"
 
+    def owner(self):
+        return "mine" if self.heard and self.within() else ""
+
 
 def test_the_right_is_asked_for_before_the_work():
     done = []
@@ -301,6 +307,40 @@ def test_an_answer_is_for_whom_it_was_made():
         assert len(made) == 1
         results = [m.get("result") for m in wire.heard]
         assert results == ["secret", None, None, "pong", "secret"]
+
+    serve(script)
+
+
+def test_what_others_take_is_counted_and_a_sessions_is_not():
+    async def script(peer, wire, settle):
+        peer.gate = Gate()
+        peer.register("read", lambda p: "x" * 300)
+        wire.say(dict(call("read", "h-1"), session="mine"))
+        await settle()
+        assert peer.worked_us == peer.dirt == 0
+        wire.say(call("read", "h-2"))
+        await settle()
+        assert peer.dirt > 400 and peer.worked_us > 0
+        wire.say_raw(b"nonsense")
+        before = peer.dirt
+        await settle()
+        assert peer.dirt == before + 8
+
+    serve(script)
+
+
+def test_nothing_is_looked_at_before_the_links_turn():
+    async def script(peer, wire, settle):
+        go = asyncio.Event()
+        done = []
+        peer.turn = go.wait
+        peer.register("work", lambda p: done.append(1))
+        wire.say(call("work"))
+        await settle()
+        assert not done and peer.received == 0
+        go.set()
+        await settle()
+        assert done
 
     serve(script)
 

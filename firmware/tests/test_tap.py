@@ -126,6 +126,53 @@ def test_a_flash_that_fails_shows_out_of_service_and_never_a_ride():
     assert summary["seq"] is None and log.lines
 
 
+def hog(*args, **more):
+    raise MemoryError
+
+
+async def hog_later(*args, **more):
+    raise MemoryError
+
+
+def test_memory_that_runs_out_is_not_the_riders_fault():
+    from validator import tap as module
+
+    taps, journal, ui, log, done = rig()
+    real = module.cards.run, module.codes.run
+    module.cards.run, module.codes.run = hog_later, hog
+    try:
+        for summary in (run(taps.card(purse())), run(taps.code(b"x"))):
+            assert (summary["outcome"], summary["reason"]) == ("retry", "out_of_service")
+    finally:
+        module.cards.run, module.codes.run = real
+    assert [line[0] for line in log.lines] == ["tap", "tap"]
+    assert [r["reason"] for r in records(journal)] == ["out_of_service"] * 2
+    assert ui.shown == [("retry", "out_of_service")] * 2
+    # No memory for the record: nobody rides.
+    journal.append = hog
+    assert run(taps.card(purse()))["reason"] == "out_of_service" and len(log.lines) == 3
+    del journal.append
+    journal.set_after = hog
+    assert run(taps.card(purse()))["seq"] == 3, "its record was durable before"
+    assert not taps.busy() and taps.idle.is_set()
+
+
+def test_nobody_else_is_let_in_while_a_rider_is_served():
+    seen = []
+    taps, journal, ui, log, done = rig()
+    card = purse()
+    real = card.transceive
+
+    async def transceive(apdu):
+        seen.append(taps.idle.is_set())
+        return await real(apdu)
+
+    card.transceive = transceive
+    assert taps.idle.is_set()
+    run(taps.card(card))
+    assert seen and not any(seen) and taps.idle.is_set()
+
+
 def test_power_cut_at_every_flash_operation_of_a_tap():
     """What was shown is on record afterwards, and the next tap works."""
     for how in ("undone", "half", "bits", "done"):

@@ -10,6 +10,7 @@ from validator.calls import Calls
 from validator.gate import Gate
 from validator.link.peer import REFUSED, Peer, RpcError
 from validator.link.transfer import Transfer
+from validator.link.turn import Turn
 from validator.log import Log
 from validator.nfc.build import build as build_reader
 from validator.nfc.link_reader import LinkReader
@@ -79,6 +80,8 @@ class App:
         self.calls = Calls(self, self.peer, self.console)
         self.transfer = Transfer(self, self.peer)
         self.gate.quiet = self.transfer.quiet
+        self._turn = Turn(clock, self.gate, self.taps, self.peer)
+        self.peer.turn = self._turn.take
         for calls in (calls_config, calls_records, calls_lists):
             calls.register(self, self.peer)
         # Ticks count from power-up on a chip, from elsewhere on other targets.
@@ -220,7 +223,10 @@ class App:
     def _tell(self, method, params):
         """News of riders and of the log: to nobody who may not ask for them."""
         if self.gate.listens():
-            self.peer.notify(method, params)
+            try:
+                self.peer.notify(method, params)
+            except MemoryError:
+                pass  # it was news: what it is about is in the records and in the log
 
     def _tap_done(self, summary):
         self._tell("tap", summary)
@@ -302,10 +308,15 @@ class App:
             # The poller goes on trying; the validator still takes codes.
             self.log.error("reader", "does not answer at the start: " + e.reason)
         while True:
-            target = await poller.next()
-            summary = await self.taps.card(poller.card(target), poller.detect_us)
-            self.log.info("tap", "%s %s" % (summary["outcome"], summary["reason"]))
-            await poller.finish(target)
+            target = None
+            try:
+                target = await poller.next()
+                summary = await self.taps.card(poller.card(target), poller.detect_us)
+                self.log.info("tap", "%s %s" % (summary["outcome"], summary["reason"]))
+            except MemoryError:
+                self._short("reader")
+            if target:
+                await poller.finish(target)
 
     async def _codes(self):
         scanner = self.scanner
@@ -315,12 +326,22 @@ class App:
         except ScannerError as e:
             self.log.error("scanner", "does not answer at the start: " + e.reason)
         while True:
-            code = await scanner.next(_SCAN_CHECK_MS)
-            if code is not None:
-                summary = await self.taps.code(code)
-                self.log.info("scan", "%s %s" % (summary["outcome"], summary["reason"]))
-            elif not await scanner.check():
+            try:
+                code = await scanner.next(_SCAN_CHECK_MS)
+                if code is not None:
+                    summary = await self.taps.code(code)
+                    self.log.info("scan", "%s %s" % (summary["outcome"], summary["reason"]))
+                    continue
+            except MemoryError:
+                self._short("scanner")
+                continue
+            if not await scanner.check():
                 await self.clock.sleep_ms(_SCAN_RETRY_MS)
+
+    def _short(self, area):
+        """Memory ran out where a rider would have been served: he tries again."""
+        gc.collect()
+        self.log.error(area, "out of memory")
 
     def _reader_fault(self, reason):
         self.log.error("reader", "failed: " + reason)
@@ -351,18 +372,25 @@ class App:
         while True:
             await self.clock.sleep_ms(_IDLE_MS)
             self.gate.tick()
+            self._turn.idle_round()
             if self.taps.busy():
                 continue
-            if self.journal:
-                try:
-                    self.journal.prepare()
-                except (JournalError, OSError) as e:
-                    self.log.error("journal", "erasing ahead failed: %r" % e)
-            if self.operation:
-                rounds += 1
-                await self._prepare(self.operation, rounds)
+            rounds += 1
+            try:
+                await self._idle_work(rounds)
+            except MemoryError:
+                self._short("app")
             idle += 1
             if taps != self.taps.count or idle >= _COLLECT_EVERY:
                 idle = 0
                 taps = self.taps.count
                 gc.collect()
+
+    async def _idle_work(self, rounds):
+        if self.journal:
+            try:
+                self.journal.prepare()
+            except (JournalError, OSError) as e:
+                self.log.error("journal", "erasing ahead failed: %r" % e)
+        if self.operation:
+            await self._prepare(self.operation, rounds)

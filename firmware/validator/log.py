@@ -29,10 +29,20 @@ class Log:
         """The last records, oldest first: {"ms", "level", "area", "text"}."""
         return self._recent
 
+    def _least(self):
+        """Index of the oldest record of the lowest level: riders, and whoever shows nonsense to
+        the scan engine, must not push out what went wrong."""
+        for level in (INFO, WARNING):
+            for i, entry in enumerate(self._recent):
+                if entry["level"] == level:
+                    return i
+        return 0
+
     def _put(self, level, area, text):
         entry = {"ms": self._clock.ticks_ms(), "level": level, "area": area, "text": text}
-        self._recent.append(entry)
-        if len(self._recent) > _KEEP:
-            self._recent.pop(0)
+        recent = self._recent
+        recent.append(entry)
+        if len(recent) > _KEEP:
+            recent.pop(self._least())
         if self.notify:
             self.notify("log", entry)

@@ -40,6 +40,8 @@ class Taps:
         self._log = log
         self._on_done = on_done
         self._lock = asyncio.Lock()
+        self.idle = asyncio.Event()  # nobody is being served, or one for too long to wait for
+        self.idle.set()
         self._phases = Phases(clock)
         self.test = True
         self.closed = False  # nobody is served
@@ -88,23 +90,43 @@ class Taps:
     async def card(self, card, detect_us=0):
         """One presented card, as `validator.media.cards.run` takes it; returns the summary."""
         async with self._lock:
-            phases = self._phases
-            phases.start()
-            if not self._room():
-                return self._turn_away()
-            before = gc.mem_alloc() if self.weigh else 0
-            self._psam_us = self._psams()
+            self.idle.clear()
+            try:
+                return await self._card(card, detect_us)
+            finally:
+                self.idle.set()
+
+    async def _card(self, card, detect_us):
+        phases = self._phases
+        phases.start()
+        if not self._room():
+            return self._turn_away()
+        before = gc.mem_alloc() if self.weigh else 0
+        self._psam_us = self._psams()
+        try:
             result = await cards.run(card, self._clock, phases, terminal_data=self._terminal())
-            return self._finish(result, CARD_SCOPE, detect_us, before, card)
+        except MemoryError:
+            result = _no_memory("unknown_card")
+        if result.reason == "out_of_service":
+            self._log.error("tap", "out of service: %s" % result.detail.get("what", ""))
+        return self._finish(result, CARD_SCOPE, detect_us, before, card)
 
     async def code(self, data, detect_us=0):
         """One scanned code, as bytes."""
         async with self._lock:
-            self._phases.start()
-            if not self._room():
-                return self._turn_away()
-            before = gc.mem_alloc() if self.weigh else 0
-            operation = self._operation
+            self.idle.clear()
+            try:
+                return self._code(data, detect_us)
+            finally:
+                self.idle.set()
+
+    def _code(self, data, detect_us):
+        self._phases.start()
+        if not self._room():
+            return self._turn_away()
+        before = gc.mem_alloc() if self.weigh else 0
+        operation = self._operation
+        try:
             if operation and operation.codes:
                 rules = operation.codes
                 result = codes.run(data, self._clock, self._phases, rules, operation.fare)
@@ -112,9 +134,13 @@ class Taps:
                     return self._shown_again(result)
             else:
                 result = codes.run(data, self._clock, self._phases)
-            # A payment code holds a card number, which is one rider with the card.
-            scope = CARD_SCOPE if result.medium == "cpm" else CODE_SCOPE
-            return self._finish(result, scope, detect_us, before)
+        except MemoryError:
+            result = _no_memory("unknown_code")
+        if result.reason == "out_of_service":
+            self._log.error("tap", "out of service: %s" % result.detail.get("why", "memory"))
+        # A payment code holds a card number, which is one rider with the card.
+        scope = CARD_SCOPE if result.medium == "cpm" else CODE_SCOPE
+        return self._finish(result, scope, detect_us, before)
 
     def _room(self):
         # A purse may leave two records: where flash does not keep the end of the first. One that
@@ -184,7 +210,7 @@ class Taps:
         seq = None
         try:
             seq = self._keep(result, who)
-        except (JournalError, OSError, record.RecordError) as e:
+        except (JournalError, OSError, MemoryError, record.RecordError) as e:
             self._log.error("journal", "a record could not be written: %r" % e)
             result = Result(result.medium, "declined", "out_of_service")
         else:
@@ -197,7 +223,7 @@ class Taps:
         if seq is not None:
             try:
                 self._journal.set_after(seq, phases.ms("commit"), phases.ms("signal"))
-            except (JournalError, OSError) as e:
+            except (JournalError, OSError, MemoryError) as e:
                 self._log.warning("journal", "times of record %d not kept: %r" % (seq, e))
         summary = _summary(result, seq, phases, who)
         summary["at"] = clock.unix()
@@ -264,6 +290,12 @@ class Taps:
             evidence, key = _split(seal, evidence)
         fields["evidence"] = evidence
         return record.encode(fields), key
+
+
+def _no_memory(medium):
+    """Memory ran out: that is the validator's fault, and the rider tries again."""
+    gc.collect()
+    return Result(medium, "retry", "out_of_service", detail={"what": "memory"})
 
 
 def _split(seal, evidence):

@@ -14,8 +14,8 @@ import os
 import sys
 
 from validator.link import frame
+from validator.link.intake import Intake
 
-PARSE_LIMIT = 1400  # bytes of a message from the host: an APDU of 261 bytes in hex, and names
 _KEEP = 8  # calls whose answers are kept for repetitions
 _KEEP_ALL = 2000  # bytes of all of them
 _AT_WORK = 4  # calls that take their time, at once
@@ -70,7 +70,7 @@ class Peer:
     def __init__(self, console, clock):
         self._console = console
         self._clock = clock
-        self._decoder = frame.Decoder(PARSE_LIMIT, 4 * frame.WINDOW)
+        self._intake = Intake(self._received, self._block)
         self._methods = {}
         # [id, method, session, encoded answer or None while it runs], oldest first
         self._answers = []
@@ -82,8 +82,16 @@ class Peer:
         self.gate = None  # validator.gate.Gate; None: safe mode, where there is none
         self.on_block = None
         self.on_message = None  # called at each valid message: the link is alive
+        self.turn = None  # a coroutine function: others' turn, before what came is looked at
         self.received = 0
-        self.damaged = 0
+        # What the link took from others: time, and bytes that leave garbage; `turn` sets it back.
+        self.worked_us = 0
+        self.dirt = 0
+
+    @property
+    def damaged(self):
+        """Frames that were none."""
+        return self._intake.damaged
 
     def register(self, name, function, right=None, keep=True):
         self._methods[name] = (function, right, keep)
@@ -124,27 +132,36 @@ class Peer:
         """Read and serve for ever."""
         console = self._console
         clock = self._clock
+        intake = self._intake
         heard = clock.ticks_ms()
         while True:
             view = await console.read()
             now = clock.ticks_ms()
-            if self._decoder.incomplete and clock.diff(now, heard) > _SILENCE_MS:
-                # The rest of that frame was lost: what comes now is not it.
-                self._decoder.flush()
-                self.damaged += 1
+            if intake.incomplete and clock.diff(now, heard) > _SILENCE_MS:
+                intake.flush()  # the rest of that frame was lost: what comes now is not it
             heard = now
-            for kind, value in self._decoder.feed(view):
-                if kind == frame.MESSAGE:
-                    self.received += 1
-                    console.credit()
-                    self._message(value)
-                elif kind == frame.BLOCK:
-                    if self.on_block:
-                        self.on_block(*value)
-                elif kind == frame.BAD:
-                    self.damaged += 1
-                # Text from the host is nobody's: somebody typed into a terminal.
+            if self.turn:
+                await self.turn()
+                # Bytes that waited for their turn are no pause of the host's.
+                heard = clock.ticks_ms()
+            begun = clock.ticks_us()
+            dirt = self.dirt
+            intake.feed(view)
             console.credit(64)
+            if self.gate and self.gate.owner():
+                self.dirt = dirt  # who spoke last has a session
+            else:
+                self.dirt += len(view)
+                self.worked_us += clock.diff(clock.ticks_us(), begun)
+
+    def _received(self, message):
+        self.received += 1
+        self._console.credit()
+        self._message(message)
+
+    def _block(self, channel, sequence, payload):
+        if self.on_block:
+            self.on_block(channel, sequence, payload)
 
     def _send(self, message):
         for piece in frame.pieces(message):
@@ -258,6 +275,7 @@ class Peer:
             error = {"code": INTERNAL_ERROR, "message": "no memory for the answer: ask for less"}
             data = frame.encode({"jsonrpc": "2.0", "id": entry[0], "error": error})
         self._console.write(data)
+        self.dirt += len(data)
         if keep and len(data) <= _KEEP_BYTES:
             entry[3] = data
             self._keep(entry)
