@@ -185,5 +185,6 @@ def scheme_terminal(rules, amount=200, unix=None, **changes):
 
     made = terminal.make(unix or corpus.UNIX, amount, rules=rules)
     made["random"] = lambda n: bytes.fromhex(corpus.RANDOM)[:n]
+    made["open"] = lambda result: 1
     made.update(changes)
     return made

@@ -4,8 +4,9 @@ import quickpass_corpus as corpus
 from emv_script import scheme_rules, scheme_terminal
 from fakes import raises
 from validator.media import decision, rules
+from validator.media.quickpass_torn import Debit, Torn
 from validator.media.result import Refused
-from validator.media.rider_ring import Debit, Riders, Torn
+from validator.media.rider_ring import Riders
 from validator.media.rules import RulesError
 
 TAGS = {
@@ -26,7 +27,7 @@ def rider(kind="ARQC", **changes):
 
 def reason(who, r=RULES, **options):
     try:
-        decision.check(who, scheme_terminal(r, **options), r)
+        decision.check(who, scheme_terminal(r, **options), r, 200)
     except Refused as e:
         return e.reason
     return ""
@@ -35,9 +36,11 @@ def reason(who, r=RULES, **options):
 def test_rider():
     who = rider(_9F24="54455354" + "41" * 25)
     assert who.number == "6212345678901232" and who.expiry == "3012" and who.atc == 3
-    assert who.source() == b"TEST" + b"A" * 25
+    assert who.source() == b"6212345678901232"
+    r = scheme_rules(token=lambda source: source)
+    assert decision.tokens(who, r) == [b"6212345678901232", b"TEST" + b"A" * 25]
     for par in ("00" * 29, "30" * 29, "41" * 28, "41" * 30, ""):
-        assert rider(_9F24=par).source() == b"6212345678901232", par
+        assert decision.tokens(rider(_9F24=par), r) == [b"6212345678901232"], par
 
 
 def test_nobody():
@@ -109,7 +112,7 @@ def test_dates():
 def test_a_clock_that_was_set_back_locks_nobody_out():
     r = scheme_rules()
     who = rider()
-    decision.settle(who, scheme_terminal(r, unix=corpus.UNIX + 1000), r)
+    decision.settle(who, scheme_terminal(r, unix=corpus.UNIX + 1000), r, 200)
     assert reason(who, r) == ""
     assert reason(who, r, unix=corpus.UNIX + 1004) == "too_soon"
     assert reason(who, r, unix=corpus.UNIX + 1005) == ""
@@ -155,28 +158,53 @@ def test_the_oldest_rider_is_forgotten():
 
 
 def test_torn_debits():
-    torn = Torn(2)
-    debit = Debit(b"token", 7, 1000, 200, b"evidence", 5000)
-    torn.add(debit)
-    assert torn.made(7, 800, 5001) is debit and torn.made(9, 800, 5001) is debit
-    assert torn.made(7, 1000, 5001) is None  # not paid
-    assert torn.made(6, 800, 5001) is None and torn.made(16, 800, 5001) is None
-    assert torn.made(7, 800, 5000 + Torn.KEEP_S) is None and len(torn) == 0
-    torn.add(debit)
-    again = Debit(b"token", 8, 1000, 200, b"evidence", 5010)
-    torn.add(again)
-    assert len(torn) == 1 and torn.made(8, 800, 5011) is again
-    torn.add(Debit(b"a", 1, 9, 1, b"", 5010))
-    torn.add(Debit(b"b", 1, 9, 1, b"", 5010))
-    assert len(torn) == 2
-    torn.drop_rider(b"b")
-    torn.drop(debit)
-    assert len(torn) == 1
-    torn.add(Debit(b"c", 1, 9, 0, b"", 5010))
-    assert torn.made(1, 9, 5011) is None  # nothing was asked for, nothing was paid
+    torn = Torn()
+    debit = Debit(7, 1000, 200, True)
+    assert torn.of(b"token") is None and not len(torn)
+    torn.add(b"token", 11, debit)
+    assert torn.of(b"token") == (11, debit) and len(torn) == 1
+    again = Debit(8, 1000, 200, False)
+    torn.add(b"token", 12, again)
+    assert torn.of(b"token") == (12, again) and len(torn) == 1
+    for n in range(40):
+        name = b"%07d" % n
+        if torn.has_room(name):
+            torn.add(name, n, debit)
+    assert torn.of(b"token") and torn.has_room(b"token") and not torn.has_room(b"new")
+    torn.drop(b"token")
+    torn.drop(b"token")
+    assert torn.of(b"token") is None and torn.has_room(b"new")
+    assert not torn.unproven(b"token")
+    torn.mark_unproven(b"token", 12)
+    assert torn.unproven(b"token") and not torn.unproven(b"other")
 
 
-# The rules themselves
+def test_torn_debits_out_of_records():
+    torn = Torn()
+
+    def recall(seq, outcome="accepted", medium="quickpass", token=b"12345678", **detail):
+        fields = {"medium": medium, "outcome": outcome, "token": token, "detail": detail}
+        torn.recall(seq, fields)
+
+    recall(1, "retry", cash=[7, 1000, 200, 0])
+    known = torn.of(b"12345678")
+    assert known[0] == 1 and known[1].pack() == [7, 1000, 200, 0]
+    for medium, token, detail in (
+        ("quickpass", b"12345678", {}),
+        ("quickpass", b"12345678", {"of": 2}),
+        ("quickpass", b"87654321", {"of": 1}),
+        ("quickpass", None, {"of": 1}),
+        ("tunion", b"12345678", {"of": 1}),
+    ):
+        recall(3, medium=medium, token=token, **detail)
+        assert torn.of(b"12345678")[0] == 1, detail
+    for name in ("of", "void", "unknown"):
+        recall(1, "retry", cash=[7, 1000, 200, 0])
+        recall(4, **{name: 1})
+        assert torn.of(b"12345678") is None
+        assert not torn.unproven(b"12345678")
+    recall(5, of=1, state="unproven")
+    assert torn.unproven(b"12345678")
 
 
 def test_neutral_rules():

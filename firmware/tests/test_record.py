@@ -25,7 +25,8 @@ FULL = {
     "last4": "1232",
     "code": bytes(range(12)),
     "config": 0x01020304,
-    "other": {9: b"later", 255: b"\0"},
+    "account": b"account!",
+    "other": {10: b"later", 255: b"\0"},
 }
 SMALL = {"seq": 1, "time": 0, "medium": "cpm", "outcome": "retry", "reason": "card_lost"}
 
@@ -51,7 +52,9 @@ def test_bytes_of_version_1():
         "0c00" "2200" "3800" "0000" "feff" "0700" "feffffff"
         "01" "0900" "e4baac413132333435" "02" "0300" "333030" "03" "0200" "3137"
     )  # fmt: skip
-    fields = changed(FULL, detail={}, evidence=None, other={}, last4="", code=None, config=0)
+    fields = changed(
+        FULL, detail={}, evidence=None, other={}, last4="", code=None, config=0, account=None
+    )
     assert encode(fields).hex() == want
     assert decode(bytes.fromhex(want)) == changed(fields, version=1)
 
@@ -95,6 +98,7 @@ def test_smallest():
         "last4": "",
         "code": None,
         "config": 0,
+        "account": None,
         "other": {},
     }
 
@@ -145,7 +149,8 @@ def test_what_cannot_be_a_record():
         ("reason", None),
         ("token", b"1234567"),
         ("other", {4: b"taken"}),
-        ("other", {8: b"taken"}),
+        ("other", {9: b"taken"}),
+        ("account", b"1234567"),
         ("code", b"too short"),
         ("config", -1),
         ("other", {256: b"too large"}),

@@ -147,7 +147,7 @@ class Operation:
             if medium == _TUNION:
                 if not purse:
                     continue
-            elif body[11] or medium not in _RIDES:
+            elif medium != _QUICKPASS and (body[11] or medium not in _RIDES):
                 continue  # not accepted, or nothing to remember
             try:
                 fields = record.decode(body, contexts.find if contexts else None)
@@ -167,10 +167,15 @@ class Operation:
                 if self.codes and fields["code"]:
                     self.codes["replay"].restore((fields["code"],))
                 rules = self.codes
-            if rules and rules["riders"] and fields["token"]:
-                rules["riders"].note(
-                    fields["token"], fields["time"], fields["fare"], rules["cumulative_s"]
-                )
+            elif rules:
+                rules["torn"].recall(seq, fields)
+            if body[11] or not rules or not rules["riders"]:
+                continue
+            for token in (fields["token"], fields["account"]):
+                if token:
+                    rules["riders"].note(
+                        token, fields["time"], fields["fare"], rules["cumulative_s"]
+                    )
 
     def prepare(self):
         """Idle work: what a tap would otherwise have to wait for."""

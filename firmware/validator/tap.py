@@ -21,7 +21,9 @@ _OPEN = 0
 _PURSE_SIZE = 52
 
 # What of a result's detail goes into its record: why, in the words of the medium.
-_KEPT = ("what why signature risk debited of void unknown unsettled state unfinished trip").split()
+_KEPT = (
+    "what why signature risk debited of void unknown unsettled state unfinished trip cash"
+).split()
 
 
 class Taps:
@@ -170,8 +172,8 @@ class Taps:
         result.settled = None
         who = self._tokens.token(CARD_SCOPE, result.token_source)
         debit = result.debit
-        if debit.state != _OPEN:
-            return self._keep(result, who)  # the end of one that is not the end of this tap
+        if debit is None or debit.state != _OPEN:
+            return self._keep(result, who)  # a record of its own, which ends no other
         short = self._short
         seal = self._operation.purse["seal"]
         body = short.pack(debit, who, result.masked[-4:], result.detail, self.test)
@@ -186,6 +188,8 @@ class Taps:
 
     def _keep(self, result, who):
         """The number of the record that `result` now has; raises if it could not be made."""
+        if result.kept:
+            return result.kept
         debit = result.debit
         if debit and debit.mine:
             if self._journal.end(debit.of, self._short.pack_end(debit, self._phases)):
@@ -266,6 +270,7 @@ class Taps:
             "evidence": None,
             "code": result.code,
             "config": self._config,
+            "account": result.account,
             # There from the start: a dict that grows is copied.
             "vehicle": None,
             "line": None,

@@ -228,7 +228,8 @@ def replay(
     asked = all_asked[-1] if all_asked else {}
     numbers = [random] if random else [values.get(0x9F37, b"") for values in all_asked]
     if amount is None:
-        amount = _digits(asked.get(0x9F02, b""))
+        # A card may be asked for 0 fen as well, to prove who it is.
+        amount = max([_digits(values.get(0x9F02, b"")) for values in all_asked], default=0)
     if unix is None:
         unix = _moment(asked, recording.head)
     data = terminal.make(unix, amount, rules=load_rules(rules or {}))
@@ -246,6 +247,7 @@ def replay(
         return number[:count].ljust(count, b"\0")
 
     data["random"] = draw
+    data["open"] = lambda result: 0  # the record of a payment that may happen
     card = _Played(recording)
     clock = _Clock(unix)
     result = asyncio.run(cards.run(card, clock, Phases(clock), terminal_data=data))

@@ -6,11 +6,12 @@ Failures are AuthenticationError: "bad_signature" is a counterfeit, the others s
 
 from hashlib import sha1
 
-from validator.emv import certificates, rsa, sm_certificate
+from validator.emv import certificates, rsa, sm_certificate, tlv
 from validator.emv.certificates import AuthenticationError
 
 _AIP = 0x82
 _FDDA_01_SINCE = 0x0030  # application version (9F08) from which cards sign version 01
+_VERSION = 0x9F08
 
 
 class IssuerCache:
@@ -113,7 +114,8 @@ def fdda(tags, key, terminal, offered_01, insist_01=False):
     """Check a qUICS card's dynamic signature, 9F4B. Returns its signed 9F69; None for version 00.
 
     `terminal` has the 9F37, 9F02 and 5F2A that went to the card; `offered_01` says that the
-    terminal's TTQ did, `insist_01` that version 00 is not taken from anybody.
+    terminal's TTQ did, `insist_01` that version 00 is not taken. From a card that tells no
+    application version it is not either.
     """
     signature = need(tags, 0x9F4B)
     related = tags.get(0x9F69)
@@ -122,12 +124,7 @@ def fdda(tags, key, terminal, offered_01, insist_01=False):
             raise AuthenticationError("malformed", "9F69")
         parts = [terminal[0x9F37], terminal[0x9F02], terminal[0x5F2A], related]
     elif related is None or (len(related) and related[0] == 0x00):
-        version = tags.get(0x9F08, b"")
-        if len(version) == 2:
-            newer = version[0] << 8 | version[1] >= _FDDA_01_SINCE
-        else:
-            newer = False
-        if insist_01 or (offered_01 and newer):
+        if insist_01 or (offered_01 and not is_older(tags)):
             raise AuthenticationError("bad_signature", "fDDA version 00")
         related = None
         parts = [terminal[0x9F37]]
@@ -139,6 +136,20 @@ def fdda(tags, key, terminal, offered_01, insist_01=False):
     if len(dynamic) != 3 or dynamic[0] != 2 or dynamic[1:] != atc:
         raise AuthenticationError("bad_signature", "dynamic signature: counter")
     return related
+
+
+def is_older(tags):
+    """Whether the card says that its application signs no amounts yet: fDDA version 00."""
+    version = tags.get(_VERSION, b"")
+    return len(version) == 2 and version[0] << 8 | version[1] < _FDDA_01_SINCE
+
+
+def is_signed(static, tag):
+    """Whether a data object stands in one of the records that the card's certificate covers."""
+    for part in static:
+        if tlv.find(part, tag) is not None:
+            return True
+    return False
 
 
 def dda(signature, key, signed):

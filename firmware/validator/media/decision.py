@@ -14,8 +14,9 @@ _DEVICE_CVM = 0x80  # CTQ byte 2: the rider was verified by the phone
 class Rider:
     """Who a card says it is, and what it decided.
 
-    `number` digits; `reference` its PAR as bytes or b""; `expires`, `begins` YYMMDD in BCD or
-    None; `expiry` "YYMM"; `kind` "ARQC", "TC", "AAC" or ""; `atc` counter; `device_cvm` bool.
+    `number` digits; `reference` its PAR as bytes or b"", which nobody signs; `expires`, `begins`
+    YYMMDD in BCD or None; `expiry` "YYMM"; `kind` "ARQC", "TC", "AAC" or ""; `atc` counter;
+    `device_cvm` bool; `tokens` see there.
     """
 
     def __init__(self, number, kind, atc):
@@ -30,8 +31,8 @@ class Rider:
         self.tokens = None
 
     def source(self):
-        """What the rider's token is made of: the account where the card names it (PAR)."""
-        return self.reference or self.number.encode()
+        """What the rider's token is made of: the number in the card's certificate."""
+        return self.number.encode()
 
 
 def identify(tags, kind):
@@ -80,8 +81,9 @@ def card_decided(rider):
         raise Refused("malformed", "no cryptogram")
 
 
-def check(rider, terminal, rules):
-    """Points 3 to 6. Refused with the first that fails; nothing is remembered yet."""
+def check(rider, terminal, rules, amount):
+    """Points 3 to 6 for `amount` fen. Refused with the first that fails; nothing is remembered
+    yet."""
     card_decided(rider)
     if not rider.atc:
         raise Refused("malformed", "ATC 0")
@@ -90,7 +92,6 @@ def check(rider, terminal, rules):
     for token in names:
         if deny(token):
             raise Refused("deny_listed", "")
-    amount = terminal["amount"]
     if amount > rules["tap"]:
         raise Refused("over_limit", "one tap")
     if amount > rules["cvm"] and not rider.device_cvm:
@@ -98,7 +99,7 @@ def check(rider, terminal, rules):
     if not terminal["trusted"]:
         raise Refused("clock_untrusted", "")
     _dates(rider, terminal["date"])
-    _history(names, terminal, rules)
+    _history(names, terminal, rules, amount)
     if rules["seal"] is None:
         # A ride whose evidence nobody can settle is a ride given away, and a card number must
         # not be kept in clear.
@@ -106,14 +107,16 @@ def check(rider, terminal, rules):
 
 
 def tokens(rider, rules):
-    """Every token that this rider may be listed under: the account's first, then the card's.
+    """Every token that this rider may be listed under and is remembered by: the one of the number
+    first, which is proven; then the account's, if the card names one. That can only refuse: who
+    changes it on the way, or leaves it out, is still the number's holder.
 
     Made once: each is two hashes over two blocks."""
     if rider.tokens is None:
         token = rules["token"]
         rider.tokens = [token(rider.source())]
         if rider.reference:
-            rider.tokens.append(token(rider.number.encode()))
+            rider.tokens.append(token(rider.reference))
     return rider.tokens
 
 
@@ -143,7 +146,7 @@ def before(a, b):
     return (_months(a), a[2]) < (_months(b), b[2])
 
 
-def _history(names, terminal, rules):
+def _history(names, terminal, rules, amount):
     riders = rules["riders"]
     now = terminal["unix"]
     limit = rules["cumulative"]
@@ -154,11 +157,11 @@ def _history(names, terminal, rules):
         if 0 <= now - last < rules["window_s"]:
             raise Refused("too_soon", "")
         spent = riders.spent(token, now, rules["cumulative_s"])
-        if limit and spent + terminal["amount"] > limit:
+        if limit and spent + amount > limit:
             raise Refused("over_limit", "cumulative")
 
 
-def settle(rider, terminal, rules):
-    """The ride counts: its record is durable."""
+def settle(rider, terminal, rules, amount):
+    """The ride of `amount` fen counts: its record is durable."""
     for token in tokens(rider, rules):
-        rules["riders"].note(token, terminal["unix"], terminal["amount"], rules["cumulative_s"])
+        rules["riders"].note(token, terminal["unix"], amount, rules["cumulative_s"])

@@ -3,7 +3,7 @@
 A phone or a card of these years answers GET PROCESSING OPTIONS with everything (template 77); an
 old card (80) is authenticated by INTERNAL AUTHENTICATE and asked for its ARQC by GENERATE AC. An
 electronic cash card pays when its last record is read: everything that can refuse it comes before,
-and a card torn away there is known again by its balance. docs/quickpass.md has the flow.
+and its payment is on record before it can happen. docs/quickpass.md has the flow.
 """
 
 from validator.emv import afl, apdu, certificates, dol, oda, tlv
@@ -54,6 +54,11 @@ class Transaction:
         self.pdol, self.transit = answers.asks(fci)
         if 0x9F66 not in dol.tags(self.pdol):
             raise NextApplication("unsupported", "no 9F66 in PDOL")  # no contactless application
+        self.committed = False  # the card has said all that makes it pay
+        self.paid = (
+            None  # (number of the record, Debit) of the electronic cash that pays this ride
+        )
+        self.about = {}  # another record, which this ride is not paid by: "void" or "unknown"
         self.begin(terminal["amount"])
 
     def begin(self, amount):
@@ -64,7 +69,6 @@ class Transaction:
         self.key = None
         self.quics = True
         self.room = _MAX_BYTES
-        self.committed = None
         self.values = answers.terminal_values(
             self.terminal,
             answers.TTQ_ODA if self.transit else answers.TTQ_STANDARD,
@@ -73,18 +77,13 @@ class Transaction:
         )
 
     async def run(self):
-        result = await quickpass_purse.settle_torn(self)
-        if result is not None:
-            return result
         await self.options()
         if not self.quics:
             await self._standard()
         elif answers.cryptogram(self.tags) == "TC":
-            result = await quickpass_purse.pay(self)
-            if result is not None:
-                return result
+            return await quickpass_purse.pay(self)
         else:
-            await self._quics()
+            return await self._quics()
         return self.accepted()
 
     # -- what the card says ------------------------------------------------------------------
@@ -130,11 +129,18 @@ class Transaction:
         await self.read(records)
         self.phases.mark("read")
         if kind == "AAC" and 0x9F4B not in tags:
-            raise Refused("card_refused", "AAC")  # it says no more, and need not
+            result = await quickpass_purse.after_refusal(self)
+            if result is None:
+                raise Refused("card_refused", "AAC")  # it says no more, and need not
+            return result
         answers.require(tags, (0x82, 0x9F36, 0x57, 0x9F10, 0x9F26))
         self.rider = decision.identify(tags, kind)
         self.authenticate()
-        self.decide()
+        result = await quickpass_purse.recall(self)
+        if result is None:
+            self.decide()
+            result = self.accepted()
+        return result
 
     async def _standard(self):
         """The flow of a contact card: DDA by INTERNAL AUTHENTICATE, then GENERATE AC."""
@@ -192,10 +198,13 @@ class Transaction:
             self.phases.mark("verify")
 
     def verify_dynamic(self):
+        tags = self.tags
+        insist = self.rules["fdda_01_required"]
+        if not insist and tags.get(0x9F69, b"")[:1] != b"\x01":
+            # That a card is too old to sign amounts must not be said by whoever changes its bytes.
+            insist = not oda.is_signed(self.static, 0x9F08)
         try:
-            related = oda.fdda(
-                self.tags, self.key, self.values, True, self.rules["fdda_01_required"]
-            )
+            related = oda.fdda(tags, self.key, self.values, True, insist)
         finally:
             self.phases.mark("verify")
         if related is not None:
@@ -208,9 +217,12 @@ class Transaction:
         self.verify_card()
         self.verify_dynamic()
 
-    def decide(self):
+    def decide(self, amount=None):
+        """`amount` in fen, if it is not the fare of now."""
+        if amount is None:
+            amount = self.terminal["amount"]
         try:
-            decision.check(self.rider, self.terminal, self.rules)
+            decision.check(self.rider, self.terminal, self.rules, amount)
         finally:
             self.phases.mark("decide")
 
@@ -222,22 +234,30 @@ class Transaction:
         values[0x84] = self.aid
         return self.rules["seal"].seal(evidence.collect(self.tags, values))
 
-    def accepted(self, sealed=None):
+    def accepted(self):
         result = self.result("accepted", "")
-        debit = self.committed
-        if sealed is None:
-            sealed = debit.evidence if debit is not None else self.evidence()
-        result.evidence = sealed
-        if debit is not None:
-            result.balance = debit.before - debit.amount
         rider = self.rider
         terminal = self.terminal
         rules = self.rules
+        paid = self.paid
+        amount = terminal["amount"]
+        if paid:
+            seq, debit = paid
+            amount = result.fare = debit.amount
+            result.balance = debit.before - amount
+            if not debit.proven and not self.committed:
+                result.detail["state"] = "unproven"
+        else:
+            result.evidence = self.evidence()
+        token = decision.tokens(rider, rules)[0]
+        forget = paid or self.about
 
         def settled():
-            decision.settle(rider, terminal, rules)
-            if debit is not None:
-                rules["torn"].drop_rider(debit.token)
+            decision.settle(rider, terminal, rules, amount)
+            if forget:
+                if "state" in result.detail:
+                    rules["torn"].mark_unproven(token, seq)
+                rules["torn"].drop(token)
 
         result.settled = settled
         return result
@@ -246,15 +266,19 @@ class Transaction:
         result = self.result("declined", reason)
         if what:
             result.detail["what"] = what
-        if self.committed is not None:
+        if self.committed:
             result.detail["debited"] = True
+            if self.paid:
+                token = decision.tokens(self.rider, self.rules)[0]
+                torn = self.rules["torn"]
+                result.settled = lambda: torn.drop(token)
         return result
 
     def result(self, outcome, reason):
         tags = self.tags
         rider = self.rider
         number = rider.number if rider else ""
-        return Result(
+        made = Result(
             MEDIUM,
             outcome,
             reason,
@@ -272,3 +296,9 @@ class Transaction:
                 "par": bool(rider and rider.reference),
             },
         )
+        made.detail.update(self.about)
+        if self.paid and (outcome == "accepted" or self.committed):
+            made.detail["of"] = self.paid[0]
+        if rider and rider.tokens and len(rider.tokens) > 1:
+            made.account = rider.tokens[1]
+        return made

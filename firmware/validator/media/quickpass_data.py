@@ -113,13 +113,18 @@ def _one(answer, a, b, what):
 
 
 def cryptogram(tags):
-    """ "AAC", "TC", "ARQC", or "" if there is none yet: from the CVR in 9F10, else from 9F27."""
+    """ "AAC", "TC", "ARQC", or "" if there is none yet: from the CVR in 9F10, else from 9F27.
+
+    Nobody but the issuer can tell whether it is true. Where the two disagree it is the refusal.
+    """
     if 0x9F26 not in tags:
         return ""
     issuer = tags.get(0x9F10, b"")
+    said = by_information(tags.get(0x9F27, b""))
     if len(issuer) > 4:
-        return _CRYPTOGRAMS[(issuer[4] >> 4) & 3]
-    return by_information(tags.get(0x9F27, b""))
+        kind = _CRYPTOGRAMS[(issuer[4] >> 4) & 3]
+        return kind if said in ("", kind) else "AAC"
+    return said
 
 
 def by_information(information):

@@ -9,9 +9,8 @@ class Result:
     medium        a name of `MEDIA`
     outcome       a name of `OUTCOMES`
     reason        a name of `REASONS`; "" exactly if accepted
-    token_source  what stands for the rider: the normalised card number, or its account reference
-                  (PAR), as ASCII bytes, or None. It is there to be hashed and dropped: it never
-                  goes into a record, a log or a message
+    token_source  what stands for the rider: the normalised number, as ASCII bytes, or None. It is
+                  there to be hashed and dropped: it never goes into a record, a log or a message
     masked        the number as it may be shown: "621234******7890", or ""
     expiry        "YYMM", or ""
     balance       fen, or None where the medium has none or did not tell
@@ -21,6 +20,9 @@ class Result:
     code          of an accepted ride code: digest (8 bytes) and expiry (4, little endian), or None
     debit         of a purse: what was or may have been debited (media/purse_torn.py), or None;
                   its evidence is made of it where it is recorded
+    account       token of the account that the card says it belongs to (PAR; nobody signs it), or
+                  None
+    kept          number of the record that says all of this already, or None
     settled       None, or a function without arguments to call once the record is durable: only
                   then has the rider ridden (limits, same-card window, a debit that was torn)
     """
@@ -38,6 +40,8 @@ class Result:
         "fare",
         "code",
         "debit",
+        "account",
+        "kept",
         "settled",
     )
 
@@ -69,6 +73,8 @@ class Result:
         self.fare = None
         self.code = None
         self.debit = None
+        self.account = None
+        self.kept = None
         self.settled = None
 
     def __repr__(self):

@@ -1,10 +1,9 @@
-"""Who was here: for the same-card window, cumulative limits, and debits that were torn."""
+"""Who was here: for the same-card window and cumulative limits."""
 
 import struct
 
 _ENTRY = "<8sIII"  # token, first ride and last ride in unix seconds, fen since the first
 _SIZE = 20
-_MAX_LATER = 8  # transactions
 
 
 class Riders:
@@ -51,63 +50,3 @@ class Riders:
             if before:
                 first = struct.unpack_from(_ENTRY, self._data, at)[1]
         struct.pack_into(_ENTRY, self._data, at, token, first, now, min(fen, 0xFFFFFFFF))
-
-
-class Debit:
-    """An electronic cash payment that the card may have made: what a second tap needs to know."""
-
-    __slots__ = ("token", "atc", "before", "amount", "evidence", "since")
-
-    def __init__(self, token, atc, before, amount, evidence, since):
-        self.token = token
-        self.atc = atc
-        self.before = before  # fen
-        self.amount = amount
-        self.evidence = evidence
-        self.since = since  # unix seconds
-
-
-class Torn:
-    """Debits from the moment they can happen until their record is durable; few, and not for long.
-
-    Losing one costs a rider a second debit at worst, so that they outlive any retry at the door,
-    but not a shift.
-    """
-
-    KEEP_S = 600
-
-    def __init__(self, capacity=4):
-        self._capacity = capacity
-        self._debits = []
-
-    def __len__(self):
-        return len(self._debits)
-
-    def add(self, debit):
-        """A debit that may happen now; what was open of this rider before has not happened."""
-        self.drop_rider(debit.token)
-        self._debits.append(debit)
-        if len(self._debits) > self._capacity:
-            self._debits.pop(0)
-
-    def drop(self, debit):
-        if debit in self._debits:
-            self._debits.remove(debit)
-
-    def drop_rider(self, token):
-        self._debits = [d for d in self._debits if d.token != token]
-
-    def made(self, atc, balance, now):
-        """The debit that a card with this counter and balance has made, or None.
-
-        The counter may have gone on a little: by taps that proved only who the card is.
-        """
-        self._debits = [d for d in self._debits if 0 <= now - d.since < self.KEEP_S]
-        for debit in self._debits:
-            if (
-                debit.amount
-                and debit.before - debit.amount == balance
-                and 0 <= atc - debit.atc <= _MAX_LATER
-            ):
-                return debit
-        return None

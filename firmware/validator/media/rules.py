@@ -10,13 +10,16 @@
      "limits": {"tap": 5000, "cumulative": 20000, "cumulative_s": 86400, "cvm": 30000,
                 "window_s": 5},                           fen and seconds; cumulative 0: none
      "fdda_01_required": false,                           take no dynamic signature of version 00
+     "torn_unproven": "ride" or "refuse",                 electronic cash torn before all of it was
+                                                          signed, and the card says that it paid
      "terminal": {"serial": "FARETAP1", "capabilities": "000840", "version": "0030"}}
 """
 
 from hashlib import sha1, sha256
 
 from validator.emv import certificates, oda, rsa
-from validator.media.rider_ring import Riders, Torn
+from validator.media.quickpass_torn import Torn
+from validator.media.rider_ring import Riders
 
 RID = "A000000333"
 _MAX_CA_KEYS = 32
@@ -49,6 +52,9 @@ def load(config, token=None, deny=None, seal=None, riders=128):
     serial = terminal.get("serial", "FARETAP1")
     if not isinstance(serial, str) or len(serial) != 8:
         raise RulesError("terminal.serial: %r: 8 characters expected" % (serial,))
+    unproven = config.get("torn_unproven", "ride")
+    if unproven not in ("ride", "refuse"):
+        raise RulesError("torn_unproven: %r: ride or refuse expected" % (unproven,))
     aids = config.get("aids")
     rules = {
         "ca_keys": _ca_keys(config.get("ca_keys", ())),
@@ -60,6 +66,7 @@ def load(config, token=None, deny=None, seal=None, riders=128):
         "deny": deny or _nobody,
         "riders": Riders(riders),
         "torn": Torn(),
+        "torn_unproven": unproven,
         "serial": serial.encode(),
         "capabilities": _hex(terminal, "capabilities", "terminal", "000840"),
         "version": _hex(terminal, "version", "terminal", "0030"),

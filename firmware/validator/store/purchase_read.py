@@ -131,6 +131,7 @@ def decode(data, find=None):
         "evidence": evidence,
         "code": None,
         "config": config,
+        "account": None,
         "other": {},
     }
 

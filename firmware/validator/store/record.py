@@ -30,7 +30,8 @@ _DETAIL = 4
 _EVIDENCE = 5
 _CODE = 7
 _CONFIG = 8
-_LAST = _CONFIG
+_ACCOUNT = 9
+_LAST = _ACCOUNT
 CODE_SIZE = 12
 
 _HEAD = "<BBIIBBBI8sHHHHHHI"
@@ -55,7 +56,8 @@ def encode(fields):
     None} (unknown), boot and uptime in ms (0; both wrap), vehicle, line, stop (str), last4 (the
     card number's last digits), detail (dict for JSON), evidence (bytes), code (12 bytes: a ride
     code's digest, 8, and when it expires, unix seconds, 4), config (version of the configuration
-    that it was made under), other {id: bytes}. Empty ones take no space.
+    that it was made under), account (8 bytes: token of what the card says is its account), other
+    {id: bytes}. Empty ones take no space.
     """
     token = fields.get("token")
     phases = fields.get("phases") or {}
@@ -101,8 +103,8 @@ def decode(data, find=None):
     `find` is for says purchase_read.py.
 
     Names that are absent come as "" (vehicle, line, stop, last4), {} (detail, other), 0 (config),
-    None (token, evidence, code, unknown phase). Optional fields of a later firmware are kept in
-    "other" {id: bytes}.
+    None (token, evidence, code, account, unknown phase). Optional fields of a later firmware are
+    kept in "other" {id: bytes}.
     """
     data = bytes(data)
     if not data:
@@ -146,6 +148,7 @@ def decode(data, find=None):
         "evidence": None,
         "code": None,
         "config": 0,
+        "account": None,
         "other": {},
     }
     _decode_optional(data, fields)
@@ -232,6 +235,10 @@ def _with_optional(head, fields):
             raise RecordError("code: 12 bytes, not %d" % len(parts[_CODE]))
     if fields.get("config"):
         parts[_CONFIG] = struct.pack("<I", _number(fields, "config"))
+    if fields.get("account"):
+        parts[_ACCOUNT] = bytes(fields["account"])
+        if len(parts[_ACCOUNT]) != TOKEN_SIZE:
+            raise RecordError("account: 8 bytes, not %d" % len(parts[_ACCOUNT]))
     out = [head]
     for key in sorted(parts):
         if len(parts[key]) > MAX_SIZE:
@@ -268,6 +275,8 @@ def _decode_optional(data, fields):
             fields["code"] = value
         elif key == _CONFIG and size == 4:
             fields["config"] = struct.unpack("<I", value)[0]
+        elif key == _ACCOUNT and size == TOKEN_SIZE:
+            fields["account"] = value
         else:
             if key <= _LAST:
                 raise RecordError("field %d does not exist" % key)

@@ -119,6 +119,14 @@ class Cards(Section):
     fdda_01_required: Annotated[
         bool, Means("Take no dynamic signature of version 00, which replays easier.")
     ] = False
+    torn_unproven: Annotated[
+        Literal["ride", "refuse"],
+        Right("ride or refuse"),
+        Means(
+            "Electronic cash that was torn before the card had signed the payment, and says that "
+            "it paid: `ride`, once a card until its issuer has answered, or `refuse`."
+        ),
+    ] = "ride"
     terminal: CardTerminal = CardTerminal()
 
     @model_validator(mode="after")

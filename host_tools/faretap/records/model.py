@@ -49,6 +49,8 @@ class Record:
     last4: str
     config: int
     """Version of the configuration it was made under; 0: none."""
+    account: str | None
+    """Token of what a QuickPass card says is its account (PAR), hex; nobody has signed it."""
     code: str | None
     """Digest of an accepted ride code, hex, by which a second showing is known."""
     code_expires: int | None
@@ -81,6 +83,7 @@ class Record:
             "stop": self.stop,
             "last4": self.last4,
             "config": self.config,
+            "account": self.account,
             "code": self.code,
             "code_expires": self.code_expires,
             "detail": self.detail,
@@ -123,6 +126,7 @@ def from_wire(wire: Mapping[str, Any], find: Find | None = None) -> Record:
     known = {**fields["phases"], "commit": commit, "signal": signal}
     token = fields["token"]
     code = fields["code"]
+    account = fields["account"]
     chain_ok = wire.get("chain_ok")
     return Record(
         seq=seq,
@@ -142,6 +146,7 @@ def from_wire(wire: Mapping[str, Any], find: Find | None = None) -> Record:
         stop=fields["stop"],
         last4=fields["last4"],
         config=fields["config"],
+        account=None if account is None else account.hex(),
         code=None if code is None else code[:8].hex(),
         code_expires=None if code is None else int.from_bytes(code[8:], "little"),
         detail=fields["detail"],

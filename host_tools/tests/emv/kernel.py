@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
 from faretap.replay import load_rules
 from faretap.sim.cards import Card
 from faretap.sim.cards.scheme import configuration
-from validator.media import cards
+from validator.media import cards, quickpass_torn, terminal
 from validator.media.phases import Phases
 from validator.nfc.reader import CardLost
 
@@ -30,6 +31,8 @@ class Kernel:
         self.trusted = True
         self.us = 0
         self.log: list[bytes] = []
+        self.records: list[dict[str, Any]] = []
+        """What a journal would have of each, record 1 first."""
 
     # The clock
 
@@ -77,10 +80,43 @@ class Kernel:
                 card.power_off()
                 return lose_at == 0
 
-        result = asyncio.run(
-            cards.run(Link(), self, Phases(self), rules=self.rules, amount=amount)
-        )
+        data = terminal.make(self.seconds, amount, 0, self.trusted, self.rules)
+        data["open"] = self._record
+        result = asyncio.run(cards.run(Link(), self, Phases(self), terminal_data=data))
         card.power_off()
-        if durable and result.settled is not None:
-            result.settled()
+        if durable:
+            if not result.kept:
+                self._record(result)
+            if result.settled is not None:
+                result.settled()
         return result
+
+    def _record(self, result: Any) -> int:
+        """A record of a result, with what of it is kept; its number."""
+        source = result.token_source
+        fields = {
+            "medium": result.medium,
+            "outcome": result.outcome,
+            "reason": result.reason,
+            "time": self.seconds,
+            "fare": result.fare,
+            "token": None if source is None else self.rules["token"](source),
+            "detail": json.loads(json.dumps(result.detail)),
+            "evidence": result.evidence,
+        }
+        self.records.append(fields)
+        return len(self.records)
+
+    def restart(self) -> None:
+        """Whatever was in memory is what the records say."""
+        torn = self.rules["torn"] = quickpass_torn.Torn()
+        for seq, fields in enumerate(self.records, 1):
+            torn.recall(seq, fields)
+
+    def evidence_of(self, result: Any) -> bytes:
+        """What settles a ride: its own evidence, or that of the record it names."""
+        sealed = result.evidence
+        if sealed is None:
+            sealed = self.records[result.detail["of"] - 1]["evidence"]
+        assert isinstance(sealed, bytes)
+        return sealed

@@ -67,7 +67,7 @@ def shared() -> tuple[KeyBlocks, list[tuple[bytes, bytes]], bytes]:
     block = b""
     for name in ("quickpass-phone", "quickpass-debit", "quickpass-ecash"):
         kernel.seconds += 1000
-        sealed = kernel.tap(cards.make(name)).evidence
+        sealed = kernel.evidence_of(kernel.tap(cards.make(name)))
         short, block = kernel.rules["seal"].split(sealed)
         taps.append((short, unseal(sealed, acquirer())))
     blocks = KeyBlocks()
@@ -93,7 +93,8 @@ def test_from_tap_to_acquirer_through_the_journal() -> None:
     for n in range(60):
         kernel.seconds += 1000
         name = ("quickpass-phone", "quickpass-debit", "quickpass-ecash")[n % 3]
-        evidence_, block = kernel.rules["seal"].split(kernel.tap(cards.make(name)).evidence)
+        sealed = kernel.evidence_of(kernel.tap(cards.make(name)))
+        evidence_, block = kernel.rules["seal"].split(sealed)
         fields = {"seq": n + 1, "time": n, "medium": "quickpass", "outcome": "accepted"}
         body = record.encode({**fields, "reason": "", "evidence": evidence_})
         assert len(evidence_) <= 69 + 15

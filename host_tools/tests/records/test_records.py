@@ -85,12 +85,12 @@ def test_record_from_wire() -> None:
 
 
 def test_json_is_json() -> None:
-    (wire,) = wires(1, evidence=b"\x01\xff", other={9: b"later"})
+    (wire,) = wires(1, evidence=b"\x01\xff", other={10: b"later"})
     got = json.loads(json.dumps(from_wire(wire).to_json()))
     assert got["time"] == "2030-01-01T00:00:01Z"
     assert got["token"] == "01" * 8
     assert got["evidence"] == "01ff"
-    assert got["other"] == {"9": b"later".hex()}
+    assert got["other"] == {"10": b"later".hex()}
     assert list(got["phases"]) == [
         "detect",
         "select",

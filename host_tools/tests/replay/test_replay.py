@@ -19,6 +19,7 @@ from faretap.sim.cards.scheme import configuration
 from validator.media import cards as kernel
 from validator.media import terminal
 from validator.media.phases import Phases
+from validator.nfc.reader import CardLost
 
 UNIX = 1_785_556_800  # 2026-08-01 12:00 in Beijing
 RULES = configuration()
@@ -40,13 +41,17 @@ def record(path: Path, name: str, **options: Any) -> Any:
 
     class Link:
         async def transceive(self, command: bytes) -> bytes:
-            return card.apdu(bytes(command))
+            answer = card.apdu(bytes(command))
+            if not answer:
+                raise CardLost("timeout")
+            return answer
 
         async def reset(self) -> bool:
             card.power_off()
             return True
 
     data = terminal.make(UNIX, AMOUNT, rules=load_rules(RULES))
+    data["open"] = lambda result: 0
     return asyncio.run(kernel.run(Link(), Clock(), Phases(Clock()), terminal_data=data))
 
 

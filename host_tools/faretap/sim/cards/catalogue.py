@@ -18,6 +18,7 @@ from .plain import Empty, Garbage, Mifare
 from .purse import ElectronicCash
 from .purse_scheme import OLDER_CITY_AID
 from .quickpass import Phone, QuickPass
+from .relay import Mute, Relay
 from .tunion import CITY_AID, ELDERLY, TUnion, TUnionPhone
 
 AMOUNT = 200
@@ -241,6 +242,11 @@ CARDS: dict[str, Entry] = {
     ),
     "quickpass-two": Entry("two applications, the first refuses GPO", QuickPass.two),
     "quickpass-ecash": Entry("electronic cash, 50.00 yuan, pays by TC", ElectronicCash),
+    "quickpass-ecash-late": Entry(
+        "electronic cash whose signature needs the record that makes it pay",
+        ElectronicCash,
+        options={"late": True, "seed": 25},
+    ),
     "quickpass-legacy": Entry("old card: DDA and GENERATE AC, answers 80", Legacy),
     "quickpass-legacy-77": Entry(
         "old card: DDA and GENERATE AC, answers 77", Legacy, options={"template": 77}
@@ -309,6 +315,73 @@ CARDS: dict[str, Entry] = {
     ),
     "quickpass-legacy-ddol": _bad(
         "old card that signs the date in place of 9F37", "bad_signature", Legacy, ddol="9A03"
+    ),
+    # Attackers: what nobody signs, changed on the way
+    "quickpass-par-dropped": Entry(
+        "relay that leaves the account reference out: known by its number",
+        Relay,
+        options={"trick": "par-dropped"},
+    ),
+    "quickpass-par-changed": Entry(
+        "relay that shows another account reference: known by its number",
+        Relay,
+        options={"trick": "par-changed"},
+    ),
+    "quickpass-cryptogram": Entry(
+        "relay that changes the cryptogram: the issuer alone can tell, at settlement",
+        Relay,
+        options={"trick": "cryptogram"},
+    ),
+    "quickpass-aac-as-arqc": _bad(
+        "relay that makes ARQC of a refusal: a card does not sign what it refuses",
+        "malformed",
+        Relay,
+        trick="aac-as-arqc",
+        decision="aac",
+    ),
+    "quickpass-aac-signed-as-arqc": Entry(
+        "the same with a card that signs refusals: the issuer alone can tell, at settlement",
+        Relay,
+        options={"trick": "aac-as-arqc", "decision": "aac", "signs_refusals": True},
+    ),
+    "quickpass-track-2-date": _bad(
+        "relay that gives an expired card a later date in track 2",
+        "expired",
+        Relay,
+        trick="track-2",
+        expiry="2012",
+    ),
+    "quickpass-amount": _bad(
+        "relay that asks the card for 0.01 yuan", "bad_signature", Relay, trick="amount"
+    ),
+    "quickpass-downgrade": _bad(
+        "relay that makes the card sign no amount", "bad_signature", Relay, trick="downgrade"
+    ),
+    "quickpass-downgrade-version": _bad(
+        "the same, and the card's version made older",
+        "bad_signature",
+        Relay,
+        trick="version",
+    ),
+    "upcash-forged-tear": _bad(
+        "phone without keys that falls silent where electronic cash pays", "bad_signature", Mute
+    ),
+    "upcash-forged-tear-late": _bad(
+        "the same, of the kind whose signature comes last", "bad_signature", Mute, late=True
+    ),
+    "upcash-relay": Entry(
+        "relay that keeps electronic cash from paying: torn, nothing rides yet",
+        Relay,
+        "retry",
+        "card_lost",
+        {"trick": "hold", "seed": 26},
+    ),
+    "upcash-relay-late": Entry(
+        "the same, of the kind whose signature comes last",
+        Relay,
+        "retry",
+        "card_lost",
+        {"trick": "hold", "late": True, "seed": 27},
     ),
     # Missing and damaged data
     **{

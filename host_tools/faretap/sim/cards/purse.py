@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .card import Command, bcd, tlv
+from .card import CONDITIONS_NOT_SATISFIED, Command, bcd, tlv
 from .quickpass import QuickPass, invented_pan
 
 ECASH = bytes.fromhex("A000000333010106")
@@ -14,9 +14,14 @@ class ElectronicCash(QuickPass):
     """A prepaid card with `balance` fen; asked for more, it refuses (AAC).
 
     The debit happens when its last record is read, and not before: a card torn away earlier has
-    paid nothing. `boasts` makes it answer with a TC whatever it holds; `secretive` refuses GET
-    DATA of the balance.
+    paid nothing. As UnionPay's personalisation has it, that record holds the authorisation code
+    (9F74) and nothing else; of a `late` card it is the one with what the signature covers (9F69).
+    `boasts` makes it answer with a TC whatever it holds; `secretive` refuses GET DATA of the
+    balance; `refuses_nothing` a transaction of 0 fen.
     """
+
+    # SFI 3: what a tap fills in, then the authorisation code.
+    _AFL = bytes.fromhex("1001040118010200")
 
     def __init__(
         self,
@@ -24,6 +29,8 @@ class ElectronicCash(QuickPass):
         balance: int = 5000,
         boasts: bool = False,
         secretive: bool = False,
+        late: bool = False,
+        refuses_nothing: bool = False,
         seed: int = 5,
         **options: Any,
     ) -> None:
@@ -38,11 +45,22 @@ class ElectronicCash(QuickPass):
         self.balance = balance
         self._boasts = boasts
         self._secretive = secretive
+        self._refuses_nothing = refuses_nothing
+        self._commits_at = (3, 1 if late else 2)
+        if late:
+            self._AFL = QuickPass._AFL
+        else:
+            self._records[self._commits_at] = tlv(0x70, tlv(0x9F74, b"ECC001"))
         self._open = 0
 
     def power_off(self) -> None:
         super().power_off()
         self._open = 0
+
+    def _process(self, terminal: dict[int, bytes]) -> bytes:
+        if self._refuses_nothing and not int(terminal[0x9F02].hex()):
+            return CONDITIONS_NOT_SATISFIED
+        return super()._process(terminal)
 
     def _decide(self, terminal: dict[int, bytes]) -> str:
         amount = int(terminal[0x9F02].hex())
@@ -55,7 +73,7 @@ class ElectronicCash(QuickPass):
 
     def _read_record(self, command: Command) -> bytes:
         answer = super()._read_record(command)
-        if (command.p2 >> 3, command.p1) == (3, 1) and answer[-2:] == b"\x90\x00":
+        if (command.p2 >> 3, command.p1) == self._commits_at and answer[-2:] == b"\x90\x00":
             self.balance -= self._open
             self._open = 0
         return answer

@@ -67,7 +67,8 @@ class QuickPass(FileCard):
     `expiry` YYMM, `begins` YYMMDD, `aip` and `app_version` two bytes as hex, `decision` arqc, tc
     or aac, `ctq` two bytes as hex, `par` 29 characters or "" for none, `ca_index` F1 (1408 bits)
     or F2 (1984 bits), `sdad_in` "gpo" or "record", `oda_online` the DF61 bit of cards made for
-    transit, `listed` whether there is a PPSE. Every other option says what is wrong with the
+    transit, `listed` whether there is a PPSE. A card that refuses (AAC) signs nothing, unless
+    `signs_refusals`. Every other option says what is wrong with the
     card: see `flaws.Flaws`.
     """
 
@@ -95,6 +96,7 @@ class QuickPass(FileCard):
         listed: bool = True,
         uid: bytes | None = None,
         not_ready: int = 0,
+        signs_refusals: bool = False,
         **flaws: Any,
     ) -> None:
         for name, value, allowed in (
@@ -115,6 +117,7 @@ class QuickPass(FileCard):
         self._expiry = expiry
         self._ctq = bytes.fromhex(ctq)
         self._decision = decision
+        self._signs_refusals = signs_refusals
         self._scheme = schemes.scheme(ca_index)
         self._sdad_in_record = sdad_in == "record"
         self._oda_online = oda_online
@@ -278,7 +281,8 @@ class QuickPass(FileCard):
     def _quics(self, terminal: dict[int, bytes]) -> bytes:
         put, forge = self.flaws.put, self.flaws.forge
         atc = self.atc.to_bytes(2, "big")
-        application_data = self._application_data(self._decide(terminal))
+        decision = self._decide(terminal)
+        application_data = self._application_data(decision)
         cryptogram = self._cryptogram(
             atc + b"".join(terminal[tag] for tag, _ in PDOL) + application_data
         )
@@ -288,6 +292,8 @@ class QuickPass(FileCard):
         answer += put(0x57, self._track2()) + put(0x9F10, application_data)
         answer += put(0x9F26, cryptogram) + put(0x5F34, b"\x00") + put(0x9F6C, ctq)
         record, signature = self._sign(terminal)
+        if decision == "aac" and not self._signs_refusals:
+            record = signature = b""
         if self._sdad_in_record:
             record += signature
         else:
