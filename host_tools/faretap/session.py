@@ -188,7 +188,7 @@ def connect(port: str, *, wait: float = 3.0, running: bool = True) -> Iterator[S
         if address.kind(port) == address.VIRTUAL:
             port = stack.enter_context(_virtual(address.folder(port)))
             wait = max(wait, 10.0)
-        session = Session(port, Link(open_port(port), name=port), _bench(port))
+        session = Session(port, Link(open_port(port, returning=True), name=port), _bench(port))
         attach(session.link)
         stack.callback(session.close)
         if running:

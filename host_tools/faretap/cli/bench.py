@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from faretap import address
 from faretap.cli.common import Json, Port, app, out, print_json, say
 from faretap.measure import PHASES, everything
 from faretap.session import connect
@@ -42,7 +43,7 @@ def bench(
             validator,
             count=count,
             bauds=tuple(baud or ()),
-            configure=test_operator or port == "virtual",
+            configure=test_operator or address.normal(port) == "virtual",
             store=store,
             say=say,
         )

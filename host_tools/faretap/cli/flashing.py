@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from faretap import address
 from faretap.cli.common import Json, Port, app, err, out, print_json
-from faretap.errors import FaretapError
-from faretap.link.port import FAST_BAUD
+from faretap.errors import FaretapError, PortError
+from faretap.link.native import number_of, port_of
+from faretap.link.port import FAST_BAUD, native_usb
 from faretap.session import connect
 
 if TYPE_CHECKING:
@@ -54,7 +58,7 @@ def flash(
             micropython,
             progress=bar,
             erase=erase,
-            wait_hello=wait_hello,
+            wait_hello=hello_of(port),
             baud=baud,
         )
     if json:
@@ -64,10 +68,26 @@ def flash(
             out.print(line, highlight=False)
 
 
-def wait_hello(port: str, seconds: float = 20.0) -> dict[str, Any]:
-    """What the freshly started validator says of itself."""
-    with connect(port, wait=seconds) as validator:
-        info: dict[str, Any] = validator.link.call("info")
+def hello_of(port: str) -> Callable[[str], dict[str, Any]]:
+    """`wait_hello` for the device that is at `port` before it is flashed: a chip's own USB goes
+    away when the chip restarts, and may come back under another name."""
+    number = number_of(port) if address.kind(port) == "serial" and native_usb(port) else ""
+    return lambda name: wait_hello(name, number=number)
+
+
+def wait_hello(port: str, seconds: float = 20.0, number: str = "") -> dict[str, Any]:
+    """What the freshly started validator says of itself. `number`: its USB serial number, by which
+    it is found and waited for."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with connect((number and port_of(number)) or port, wait=seconds) as validator:
+                info: dict[str, Any] = validator.link.call("info")
+            break
+        except PortError:
+            if not number or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
     if info.get("mode") == "safe":
         raise FaretapError(
             f"The validator at {port} started in safe mode: {info.get('why', 'no reason given')}.",

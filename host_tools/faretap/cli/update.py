@@ -11,7 +11,7 @@ from rich.table import Table
 
 from faretap import address
 from faretap.cli.common import Json, Port, app, out, print_json, say
-from faretap.cli.flashing import flash_lines, flash_progress, wait_hello
+from faretap.cli.flashing import flash_lines, flash_progress, hello_of
 from faretap.errors import FaretapError
 from faretap.image.container import Container, load
 from faretap.link.port import FAST_BAUD
@@ -116,7 +116,7 @@ def _by_rom(
             trust=load_public(trust) if trust else None,
             unsigned=unsigned,
             progress=bar,
-            wait_hello=wait_hello,
+            wait_hello=hello_of(port),
             baud=baud,
         )
     if json:

@@ -20,6 +20,7 @@ import serial.tools.list_ports
 from faretap import address
 from faretap.devices import group_of, stolen_adapter
 from faretap.errors import PortError
+from faretap.link.native import NativePort
 from faretap.link.remote import RemotePort
 
 DEFAULT_BAUD = 115200
@@ -29,11 +30,14 @@ _ESPRESSIF = 0x303A  # USB of the chip's own: 1001 the USB-Serial-JTAG, 4001 Mic
 _NOWHERE = (ConnectionRefusedError, socket.gaierror, TimeoutError)
 
 
-def open_port(port: str, baud: int = DEFAULT_BAUD) -> serial.SerialBase:
+def open_port(
+    port: str, baud: int = DEFAULT_BAUD, *, returning: bool = False
+) -> serial.SerialBase:
     """An open pyserial port with reads that return after 20 ms.
 
     DTR and RTS are released, as a reset circuit has to see them; on the USB of a chip's own they
-    are asserted, both together, which resets nothing: there DTR says that somebody listens.
+    are asserted, both together, which resets nothing: there DTR says that somebody listens. With
+    `returning`, such a port outlives the chip's restarts (`NativePort`).
 
     Raises PortError with the cause: absent, busy, no permission, nobody listening.
     """
@@ -50,6 +54,10 @@ def open_port(port: str, baud: int = DEFAULT_BAUD) -> serial.SerialBase:
         if kind == "rfc2217":
             return _open_remote(port, baud)
         device = serial.serial_for_url(port, do_not_open=True, timeout=0.02)
+        native = kind != "socket" and native_usb(str(device.port or ""))
+        if native and returning:
+            name, device = device.port, NativePort(timeout=0.02)
+            device.port = name
         device.baudrate = baud
         if kind != "socket":
             device.exclusive = True
@@ -58,7 +66,7 @@ def open_port(port: str, baud: int = DEFAULT_BAUD) -> serial.SerialBase:
         if kind == "socket":
             # pyserial leaves it on, and each call would wait for the acknowledgement of the last.
             device._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        elif not native_usb(str(device.port or "")):
+        elif not native:
             # The driver asserted both lines. RTS first: DTR alone pulls IO0, which only matters
             # at a reset, while RTS alone is the reset itself.
             with contextlib.suppress(OSError):  # a pseudo-terminal has no such lines
@@ -165,7 +173,7 @@ def _remote_error(port: str, text: str) -> PortError | None:
             "Does it keep a fixed rate? If it is only slow, add ?timeout=10 to the port.",
         )
     if "expected a string in the form" in text:
-        why = text.rpartition(": ")[2]
+        why = text.rpartition(']]": ')[2]
         return PortError(
             f"The port {port} is written wrongly: {why}.",
             "Options behind ? are ign_set_control, timeout=SECONDS, poll_modem, logging=LEVEL.",
