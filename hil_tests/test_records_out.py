@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from faretap.cli.common import app
 from faretap.present import tap
-from faretap.records.collection import Collection, collect
+from faretap.records.collection import Collection, CollectionError, collect
 from faretap.session import Session
 from faretap.sim.cards import make, scheme
 from faretap.virtual import VirtualProcess
@@ -70,7 +70,7 @@ def test_each_record_comes_home_once(
     assert all(r.outcome == "accepted" and r.fare_fen == 200 for r in records)
 
 
-def test_a_changed_record_shows(patient: Session, tmp_path: Path) -> None:
+def test_a_changed_record_stops_the_next_pull(patient: Session, tmp_path: Path) -> None:
     name = serial(patient)
     ride(patient, 2)
     collection = Collection.open(tmp_path, name)
@@ -80,8 +80,8 @@ def test_a_changed_record_shows(patient: Session, tmp_path: Path) -> None:
     last["chain"] = "00" * 8  # what the file says of the last record is not what was written
     collection.path.write_text("\n".join([*lines[:-1], json.dumps(last)]) + "\n")
     ride(patient, 1)
-    report = collect(patient, Collection.open(tmp_path, name))
-    assert [(b.seq, b.kind) for b in report.breaks] == [(3, "changed")]
+    with pytest.raises(CollectionError, match="record 2 does not follow"):
+        collect(patient, Collection.open(tmp_path, name))
 
 
 def test_pull_ack_export_and_open_by_hand(

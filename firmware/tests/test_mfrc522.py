@@ -53,15 +53,39 @@ def test_open():
 
 
 def test_q35_versions():
-    for version, name in ((0x91, "1.0"), (0x88, "clone 88"), (0xB2, "clone B2")):
+    for version in range(256):
         reader, chip, _ = bench()
         chip.version = version
+        if version in (0x00, 0xFF):  # a line that nobody drives
+            assert raises(ReaderDead, run, reader.open()).reason == "no_answer"
+            continue
+        name = {0x90: "0.0", 0x91: "1.0", 0x92: "2.0"}.get(version, "clone %02X" % version)
         assert run(reader.open())["firmware"] == name
-    for version in (0x00, 0x55, 0xFF):
-        reader, chip, _ = bench()
-        chip.version = version
-        reason = raises(ReaderDead, run, reader.open()).reason
-        assert reason == ("not_an_mfrc522" if version == 0x55 else "no_answer")
+        assert run(reader.check())
+        target = run(reader.poll())
+        assert target.uid == UID and run(reader.transceive(b"\x00\xa4")) == b"\x00\xa4\x90\x00"
+
+
+def test_q35_what_keeps_no_register_is_another_chip():
+    for version, reason in ((0x55, "not_an_mfrc522"), (0xB2, "not_an_mfrc522"), (0x92, "bus")):
+        for register in (0x11, 0x15, 0x2A, 0x2B, 0x2D):
+            reader, chip, _ = bench()
+            chip.version = version
+            write = chip._write
+            chip._write = lambda n, value: write(n, 0 if n == register else value)
+            assert raises(ReaderDead, run, reader.open()).reason == reason
+
+
+def test_q15_a_version_that_is_read_differently_each_time():
+    reader, chip, _ = bench()
+    read = chip._read
+    values = [0x92, 0x12, 0x92, 0x90] * 4
+    chip._read = lambda n: values.pop() if n == 0x37 else read(n)
+    raises(ReaderDead, run, reader.open())
+    reader, chip, _ = bench()
+    assert run(reader.check())
+    chip.reg[0x37] = 0x12  # another chip, or another answer, than at the start
+    assert not run(reader.check())
 
 
 def test_q15_a_bus_that_loses_bits_is_found():

@@ -308,3 +308,98 @@ def locked(path: Path, error: type[FaretapError] = FileError) -> Iterator[None]:
         yield
     finally:
         os.close(number)
+
+
+class Appending:
+    """A file that is only added to, by one process at a time; `error` if another one does so now.
+
+        with Appending(path, error) as out:
+            out.cut(end)            # what a crash left behind the last whole line
+            out.write(line)
+
+    A write that fails or is interrupted leaves nothing of itself.
+    """
+
+    def __init__(self, path: Path, error: type[FaretapError] = FileError) -> None:
+        self._path = path
+        self._error = error
+        self.at = 0
+        """Where the next write goes."""
+
+    def __enter__(self) -> Appending:
+        path, error = self._path, self._error
+        flags = os.O_RDWR | os.O_CREAT
+        for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):
+            flags |= getattr(os, name, 0)
+        self._made = _existing(path, error) is None
+        try:
+            self._number = os.open(path, flags, _COMMON)
+        except OSError as e:
+            raise _cannot(path, e, error) from e
+        facts = os.fstat(self._number)
+        if not stat.S_ISREG(facts.st_mode):
+            os.close(self._number)
+            raise error(f"{path} cannot be written: it is no file.", "Give a regular file.")
+        try:
+            _lock(self._number)
+        except OSError as e:
+            os.close(self._number)
+            raise error(
+                f"Another process writes to {path} now.", "Wait until it is done, and try again."
+            ) from e
+        self.at = facts.st_size
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.sync()
+            if self._made and not self.at:
+                self._path.unlink()  # nothing came
+        finally:
+            os.close(self._number)
+
+    def cut(self, end: int, *, ended: bool = True) -> None:
+        """Drop what is behind `end`, and end the last line if it is not `ended`."""
+        try:
+            if end < self.at:
+                os.ftruncate(self._number, end)
+        except OSError as e:
+            raise _cannot(self._path, e, self._error) from e
+        self.at = end
+        if not ended:
+            self.write(b"\n")
+
+    def write(self, data: bytes) -> None:
+        done = 0
+        try:
+            os.lseek(self._number, self.at, os.SEEK_SET)
+            while done < len(data):
+                done += os.write(self._number, data[done:])
+        except OSError as e:
+            self._take_back()
+            raise _cannot(self._path, e, self._error) from e
+        except BaseException:
+            self._take_back()
+            raise
+        self.at += len(data)
+
+    def _take_back(self) -> None:
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._number, self.at)
+
+    def sync(self) -> None:
+        try:
+            os.fsync(self._number)
+        except OSError as e:
+            raise _cannot(self._path, e, self._error) from e
+
+
+def _lock(number: int) -> None:
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,7 @@ import typer
 
 from faretap.cli.common import Json, Port, app, err, out, print_json, print_text, say
 from faretap.cli.keys import PassphraseFile, passphrase
-from faretap.reading import BUNDLE, read_bytes
+from faretap.reading import BUNDLE, open_to_others, read_bytes
 from faretap.writing import make_folder, write_all, write_text
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def check(
             [base] if vehicles is None else [v.source for v in fleet.vehicles(base, vehicles)]
         )
         bodies = [each.body() for each in sources]
+        _warn(file, base.raw)
     except ConfigError as e:
         if json:
             print_json({"file": str(file), "problems": list(e.problems or (e.cause,))})
@@ -65,6 +66,14 @@ def check(
         f"{size:,} of {SMALLEST_ROOM:,} bytes{many}: right.",
         highlight=False,
     )
+
+
+def _warn(path: Path, configuration: dict[str, Any]) -> None:
+    """Say that others may read a file with secrets in it."""
+    purse = configuration.get("purse")
+    soft = isinstance(purse, dict) and purse.get("soft_psam")
+    if (configuration.get("token_key") or soft) and open_to_others(path):
+        say(f"warning: {path} has a secret key in it, and others may read it: chmod 600 {path}")
 
 
 def _list_problems(e: ConfigError) -> None:
@@ -153,8 +162,11 @@ def _read(subject: str) -> tuple[dict[str, Any], dict[str, Any]]:
         read = bundle.read(data, str(path))
         facts = {"version": read.version, "hash": read.hash, "signed by": read.key_id.hex()}
         body = read.body
+        _warn(path, body)
     else:
-        body = source.load(path).body()
+        read_source = source.load(path)
+        body = read_source.body()
+        _warn(path, read_source.raw)
         text = bundle.body_text(body)
         facts = {"version": body["version"], "hash": hashlib.sha256(text).hexdigest()[:8]}
     facts["size"] = len(bundle.body_text(body))
@@ -189,13 +201,14 @@ def sign(
     from faretap.config.keys import load
 
     try:
+        base = source.load(file) if vehicles is None else source.read(file)
+        _warn(file, base.raw)
         if vehicles is None:
-            base = source.load(file)
             wanted = {to or file.with_suffix(".ftc"): base.body()}
         else:
             folder = to or file.with_suffix("")
             wanted = {}
-            for vehicle in fleet.vehicles(source.read(file), vehicles):
+            for vehicle in fleet.vehicles(base, vehicles):
                 body = vehicle.source.body()
                 wanted[folder / f"{vehicle.serial}-v{body['version']}.ftc"] = body
     except ConfigError as e:
@@ -252,6 +265,7 @@ def push(
     public = load_public(claim) if claim else None
     data = read_bytes(file, BUNDLE, ConfigError)
     read = bundle.read(data, str(file))
+    _warn(file, read.body)
     if public is not None and not read.signed_by(public):
         raise ConfigError(
             f"{claim} is not the key that signed {file}.", "Claim the validator with that one."

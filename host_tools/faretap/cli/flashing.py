@@ -46,6 +46,10 @@ def flash(
         bool, typer.Option("--erase", help="Erase all first: records and configuration too.")
     ] = False,
     baud: FlashBaud = FAST_BAUD,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Lose unread records, or go back to an older version."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Build and write everything, verify, start, and wait for the validator's hello."""
@@ -60,6 +64,7 @@ def flash(
             erase=erase,
             wait_hello=hello_of(port),
             baud=baud,
+            force=force,
         )
     if json:
         print_json(report.as_dict())
@@ -110,6 +115,15 @@ def flash_lines(report: FlashReport) -> list[str]:
     for piece in report.pieces:
         what = f"{piece.written:,} of {piece.size:,} bytes" if piece.written else "unchanged"
         lines.append(f"  {piece.name:16} 0x{piece.offset:06x}  {what}")
+    if report.moved:
+        lines.append(f"  the board has a new flash map; empty now: {', '.join(report.moved)}")
+        if "config" in report.moved:
+            lines.append(
+                "  it needs its configuration again, under a higher version, and its lists"
+            )
+    if report.unread is None or report.unread:
+        count = "an unknown number of" if report.unread is None else f"{report.unread:,}"
+        lines.append(f"  lost: {count} records that nobody had read")
     lines.append(f"  MicroPython {report.micropython}, sha256 {report.micropython_sha256}")
     if report.hello:
         hello = report.hello

@@ -148,6 +148,10 @@ def flash(
         bool, typer.Option("--erase", help="Erase all first: records and configuration too.")
     ] = False,
     baud: FlashBaud = FAST_BAUD,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Lose unread records, or go back to an older version."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Flash all slots at once; exit status 1 if one of them failed."""
@@ -164,6 +168,7 @@ def flash(
             micropython=_files(micropython),
             erase=erase,
             baud=baud,
+            force=force,
             on_say=lines.said,
         )
     if json:

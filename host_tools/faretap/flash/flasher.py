@@ -1,7 +1,8 @@
 """One pass over a board's flash: MicroPython, partition table, loader, application.
 
 Only what differs is written, found by checksums that the chip computes. NVS, configuration, lists
-and journal are never touched, unless all is erased on request.
+and journal are not touched, unless all is erased on request, or the board's map has them elsewhere
+than the flash has them; losses.py says when that is refused.
 """
 
 from __future__ import annotations
@@ -28,13 +29,16 @@ from esptool.util import flash_size_bytes
 
 from faretap import address, boards
 from faretap.boards import Board
-from faretap.errors import PortError
+from faretap.errors import FaretapError
+from faretap.flash import losses
 from faretap.flash.differences import Run, differences, unwritten
 from faretap.flash.errors import FlashError, on_connect, on_write
 from faretap.flash.port import open_for_flashing
 from faretap.flash.quiet import quiet
+from faretap.flash.unread import Reader
 from faretap.image.cache import cache_dir
-from faretap.image.whole import Pieces, build_pieces
+from faretap.image.partitions import TABLE_OFFSET
+from faretap.image.whole import Piece, Pieces, build_pieces
 from faretap.link.port import FAST_BAUD
 from faretap.reading import FileError
 from faretap.writing import append_line, make_folder
@@ -86,6 +90,8 @@ class FlashReport:
     erased: bool
     baud: int = ROM_BAUD
     dead_bauds: list[int] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)  # partitions whose content another map lost
+    unread: int | None = 0  # records among it that nobody had read; None: nobody can say
     pieces: list[PieceReport] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     hello: Any = None
@@ -109,6 +115,7 @@ def flash(
     baud: int = FAST_BAUD,
     pieces: Pieces | None = None,
     log: Path | None = None,
+    force: bool = False,
 ) -> FlashReport:
     """Bring the board at `port` to the current images, and start it.
 
@@ -117,7 +124,8 @@ def flash(
     records and configuration included. `wait_hello(port)` is called once the board was reset and
     the port is free again. `baud` is the rate for writing: where the line is dead at it, lower
     ones are tried, down to 115200. `pieces` are images built before, as for a rack of equal
-    boards. `log` (JSON lines; default: in the cache folder) gets the report.
+    boards. `log` (JSON lines; default: in the cache folder) gets the report. `force` loses unread
+    records, and goes back to an older version.
 
     Raises FlashError, PortError, ImageError, BoardError: one sentence and the next step.
     """
@@ -127,9 +135,21 @@ def flash(
     progress("building", 0, 0)
     wanted = pieces or build_pieces(board, micropython)
     clock.lap("build")
+    progress("asking", 0, 0)
+    running = losses.ask(port)
+    losses.check_version(port, running, wanted.app.version, force)
+    losses.check_erase(port, running, erase, force)
+    clock.lap("ask")
     bar = _Bar(progress)
     dead: list[int] = []
     blank = False  # an earlier attempt has erased all
+    costs: list[losses.Plan] = []
+
+    def plan(reader: Reader, say: Progress) -> losses.Plan:
+        if not blank:
+            costs.append(losses.plan(port, reader, board, erase, force, running, say))
+        return losses.Plan() if blank else costs[-1]
+
     with quiet(bar.moved):
         for rate in (baud, *(slower for slower in _SLOWER if slower < baud)):
             bar.say(f"trying {rate} baud: {dead[-1]} failed" if dead else "connecting")
@@ -137,7 +157,7 @@ def flash(
                 with _connected(port, board, min(rate, ROM_BAUD)) as esp:
                     clock.lap("connect")
                     report = _write(
-                        esp, port, board, wanted, erase and not blank, rate, bar, clock
+                        esp, port, board, wanted, erase and not blank, rate, bar, clock, plan
                     )
             except _TooFast as e:
                 dead.append(rate)
@@ -146,6 +166,8 @@ def flash(
                 report.dead_bauds = dead
                 report.erased = report.erased or blank
                 break
+    report.moved = [part.name for cost in costs for part in cost.moved]
+    report.unread = next((cost.unread for cost in costs if cost.unread != 0), 0)
     progress("starting", report.written, report.written)
     clock.lap("reset")
     if wait_hello:
@@ -197,6 +219,7 @@ def _write(
     baud: int,
     bar: _Bar,
     clock: _Stopwatch,
+    plan: Callable[[Reader, Progress], losses.Plan],
 ) -> FlashReport:
     fast = False
     try:
@@ -204,6 +227,8 @@ def _write(
         esp.WRITE_FLASH_ATTEMPTS = 1
         attach_flash(esp)
         size = _flash_size(esp, port, board)
+        bar.say("comparing the map")
+        cost = plan(_Chip(esp, size), bar.show)
         report = FlashReport(
             port=port,
             board=board.name,
@@ -220,7 +245,14 @@ def _write(
         if erase:
             bar.say("erasing")
             esp.erase_flash()
-        for piece in wanted.pieces:
+        elif cost.mark:
+            write_flash(esp, [(TABLE_OFFSET, cost.mark)])
+        for part in cost.moved:
+            bar.say(f"erasing {part.name}")
+            esp.erase_region(part.offset, part.size)
+        # Nothing starts on a map that is not whole yet: its table comes last.
+        order = sorted(wanted.pieces, key=lambda piece: bool(cost.mark) and _is_table(piece))
+        for piece in order:
             bar.say(f"comparing {piece.name}")
             if erase:
                 changed = unwritten(piece.offset, piece.data)
@@ -240,9 +272,11 @@ def _write(
             clock.lap("write")
         reset_chip(esp)
         return report
+    except FaretapError:
+        with contextlib.suppress(*_FAILURES):
+            reset_chip(esp)  # it goes on as it was
+        raise
     except _FAILURES as e:
-        if isinstance(e, (FlashError, PortError)):
-            raise
         error = on_write(port, e, bar.done, bar.total)
         if fast and isinstance(e, FatalError | RuntimeError):
             raise _TooFast(error, erase) from e
@@ -257,6 +291,24 @@ def _raise_rate(esp: Any, baud: int) -> None:
         esp.read_reg(esp.CHIP_DETECT_MAGIC_REG_ADDR, timeout=_PROBE_S)
     except (serial.SerialException, OSError, ValueError) as e:
         raise FatalError(f"the port does not take {baud} baud ({e})") from e
+
+
+class _Chip:
+    """A chip in its flasher stub, as `losses` looks at it."""
+
+    def __init__(self, esp: Any, size: int) -> None:
+        self._esp = esp
+        self.size = size
+
+    def read(self, address: int, size: int) -> bytes:
+        return bytes(self._esp.read_flash(address, size))
+
+    def md5(self, address: int, size: int) -> str:
+        return str(self._esp.flash_md5sum(address, size)).lower()
+
+
+def _is_table(piece: Piece) -> bool:
+    return piece.offset == TABLE_OFFSET
 
 
 def _fitting(chip: str, size: int | None = None) -> str:
@@ -322,6 +374,9 @@ class _Bar:
 
     def say(self, what: str) -> None:
         self._progress(what, 0, 0)
+
+    def show(self, what: str, done: int, total: int) -> None:
+        self._progress(what, done, total)
 
     def start(self, runs: list[Run]) -> None:
         self._ends, at = [], 0

@@ -13,6 +13,7 @@ from esp_pylib.errors import FatalError
 
 from faretap import boards
 from faretap.errors import FaretapError
+from faretap.flash import losses
 from faretap.image.container import load as load_image
 from faretap.image.whole import Pieces, build_pieces
 from faretap.link.port import FAST_BAUD
@@ -36,6 +37,7 @@ def flash_all(
     micropython: dict[str, Path] | None = None,
     erase: bool = False,
     baud: int = FAST_BAUD,
+    force: bool = False,
     on_say: Said = lambda slot, text, done, total: None,
 ) -> list[Done]:
     """Each slot gets `image` (an .ftu file) or, without one, the application of this
@@ -63,7 +65,7 @@ def flash_all(
             Job(
                 spec.name,
                 "faretap.rack.flashing:flash_slot",
-                {"pieces": built[spec.board], "erase": erase, "baud": baud},
+                {"pieces": built[spec.board], "erase": erase, "baud": baud, "force": force},
                 spec.limits.flash,
             )
             for spec in wanted
@@ -99,6 +101,7 @@ def flash_slot(
     pieces: str,
     erase: bool = False,
     baud: int = FAST_BAUD,
+    force: bool = False,
 ) -> dict[str, Any]:
     """The work of one process: a `FlashReport` as a dict. `pieces` is a file of `flash_all`."""
     wanted: Pieces = pickle.loads(read_bytes(Path(pieces), FLASH))
@@ -106,9 +109,9 @@ def flash_slot(
     slot.lock()
     try:
         if spec.kind == "emulator":
-            report = _into_file(slot, wanted, say, erase)
+            report = _into_file(slot, wanted, say, erase, force)
         else:
-            report = _by_rom(slot, wanted, say, erase, baud)
+            report = _by_rom(slot, wanted, say, erase, baud, force)
         say("starting")
         slot.reopen()
         found = slot.identity.get("hash")
@@ -124,25 +127,46 @@ def flash_slot(
         slot.close()
 
 
-def _by_rom(slot: Slot, wanted: Pieces, say: Say, erase: bool, baud: int) -> dict[str, Any]:
+def _by_rom(
+    slot: Slot, wanted: Pieces, say: Say, erase: bool, baud: int, force: bool
+) -> dict[str, Any]:
     from faretap.flash.flasher import flash
 
     say("connecting")
     port = slot.start()
     return flash(
-        port, slot.spec.board, progress=say, erase=erase, pieces=wanted, baud=baud
+        port,
+        slot.spec.board,
+        progress=say,
+        erase=erase,
+        pieces=wanted,
+        baud=baud,
+        force=force,
     ).as_dict()
 
 
-def _into_file(slot: Slot, wanted: Pieces, say: Say, erase: bool) -> dict[str, Any]:
-    """An emulator has no reset lines to enter the ROM loader by, but its flash is a file."""
+def _into_file(slot: Slot, wanted: Pieces, say: Say, erase: bool, force: bool) -> dict[str, Any]:
+    """An emulator has no reset lines to enter the ROM loader by, but its flash is a file.
+
+    It is written anew and renamed, so a map that moves is never half there.
+    """
     spec = slot.spec
     assert spec.state is not None
     path = spec.state / "flash.bin"
+    board = boards.load(spec.board)
+    flash = bytearray(b"\xff" * board.flash_size)
+    cost = losses.Plan()
+    if path.exists():
+        old = bytearray(read_bytes(path, FLASH, RackError))
+        before = _version(slot)
+        running = losses.Running(before, None) if before else None
+        losses.check_version("", running, wanted.app.version, force)
+        cost = losses.plan("", losses.FlashFile(old), board, erase, force)
+        if not erase:
+            flash[: len(old)] = old[: len(flash)]
     say("writing")
-    blank = bytearray(b"\xff" * boards.load(spec.board).flash_size)
-    kept = path.exists() and not erase
-    flash = bytearray(read_bytes(path, FLASH, RackError)) if kept else blank
+    for part in cost.moved:
+        flash[part.offset : part.end] = b"\xff" * part.size
     written = 0
     for piece in wanted.pieces:
         end = piece.offset + len(piece.data)
@@ -152,7 +176,20 @@ def _into_file(slot: Slot, wanted: Pieces, say: Say, erase: bool) -> dict[str, A
     make_folder(path.parent, RackError)
     write_bytes(path, bytes(flash), RackError)
     slot.start()
-    return {"app_id": wanted.app.id, "app_version": wanted.app.version, "written": written}
+    return {
+        "app_id": wanted.app.id,
+        "app_version": wanted.app.version,
+        "written": written,
+        "erased": erase,
+        "moved": [part.name for part in cost.moved],
+        "unread": cost.unread,
+    }
+
+
+def _version(slot: Slot) -> str:
+    """The version that was flashed last, as the rack remembers it; "" if it does not."""
+    flashed = slot.rack.state.flashed(slot.spec.name) or {}
+    return str(flashed.get("version", ""))
 
 
 def ask_chip(port: str) -> dict[str, Any]:

@@ -25,7 +25,11 @@ VERSIONS = (2, 3, 4)  # whole; without its key block; and with a short MAC, of b
 _BRIEF = 4
 _BRIEF_IV_SIZE = 16
 _BRIEF_MAC_SIZE = 4
+PURSE = 0x50  # first byte of a purse's evidence, which is laid out in docs/tunion.md
+PURSE_SIZE = 52
 _KEYS_SIZE = 32
+_MENDS = 300  # blocks that are tried: each costs some thousand hashes
+_LONGEST = 1024  # bytes of a block
 _ID_SIZE = 4
 _MAC_SIZE = 8
 
@@ -56,6 +60,15 @@ def load_key(path: Path, password: bytes | None = None) -> rsa.RSAPrivateKey:
     return key
 
 
+def key_block_name(evidence: bytes | None) -> bytes | None:
+    """The name of the key block that sealed evidence needs, None if it needs none."""
+    if evidence and evidence[0] == PURSE:
+        evidence = evidence[PURSE_SIZE:]
+    if not evidence or evidence[0] not in (3, _BRIEF):
+        return None
+    return evidence[1 : 1 + _ID_SIZE]
+
+
 class KeyBlocks:
     """What came with records because many of them refer to it, by the name that they call it:
     blocks of keys, and contexts. One that has a rotten bit is mended when it is wanted: its name
@@ -63,11 +76,14 @@ class KeyBlocks:
 
     def __init__(self) -> None:
         self._blocks: dict[bytes, bytes] = {}
+        self._none: set[bytes] = set()  # names for which there is no block to mend
+        self._mends = _MENDS
 
     def add(self, block: bytes) -> bytes:
         """Take a block in; returns its name."""
         name = hashlib.sha256(block).digest()[:_ID_SIZE]
         self._blocks[name] = block
+        self._none.clear()
         return name
 
     def __len__(self) -> int:
@@ -78,11 +94,17 @@ class KeyBlocks:
         found = self._blocks.get(name)
         if found is not None:
             return found
+        if name in self._none:
+            return None
         for block in list(self._blocks.values()):
-            mended = _mend(block, name)
+            if self._mends <= 0:
+                break
+            self._mends -= 1
+            mended = _mend(block, name) if len(block) <= _LONGEST else None
             if mended is not None:
                 self._blocks[name] = mended
                 return mended
+        self._none.add(name)
         return None
 
     def of(self, evidence: bytes) -> bytes:

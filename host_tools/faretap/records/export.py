@@ -11,17 +11,23 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from faretap.errors import FaretapError
-from faretap.records.evidence import EvidenceError, KeyBlocks, objects, unseal
+from faretap.records.evidence import (
+    PURSE,
+    PURSE_SIZE,
+    EvidenceError,
+    KeyBlocks,
+    objects,
+    unseal,
+)
 from faretap.records.model import Record
 
-_PURSE = 0x50  # first byte of a purse's evidence, which is laid out in docs/tunion.md
-_PURSE_SIZE = 52
 _PHASES = ("detect", "select", "read", "verify", "decide", "commit", "signal")
 
 
-def rows(records: Iterable[Record], serial: str) -> Iterator[dict[str, Any]]:
-    """Flat dicts, one a record: phases as `detect_ms` …, detail as JSON text."""
-    for record in records:
+def rows(numbered: Iterable[tuple[int, Record]], serial: str) -> Iterator[dict[str, Any]]:
+    """Flat dicts, one a record: phases as `detect_ms` …, detail as JSON text. Of each, its epoch
+    and the record."""
+    for epoch, record in numbered:
         data = record.to_json()
         phases = data.pop("phases")
         for name in ("evidence", "other", "version", "chain", "chain_ok"):
@@ -30,19 +36,22 @@ def rows(records: Iterable[Record], serial: str) -> Iterator[dict[str, Any]]:
         row = {"validator": serial, **data}
         row.update({f"{name}_ms": phases.get(name) for name in _PHASES})
         row["has_evidence"] = record.evidence is not None
+        row["epoch"] = epoch
         yield row
 
 
-def as_csv(records: Iterable[Record], serial: str) -> str:
+def csv_lines(
+    numbered: Iterable[tuple[int, Record]], serial: str, *, header: bool = True
+) -> Iterator[str]:
     """A header and a line a record, as RFC 4180 has it."""
-    out = io.StringIO()
-    writer = None
-    for row in rows(records, serial):
-        if writer is None:
-            writer = csv.DictWriter(out, list(row))
+    for row in rows(numbered, serial):
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(row))
+        if header:
             writer.writeheader()
+            header = False
         writer.writerow({k: _safe(v) for k, v in row.items()})
-    return out.getvalue()
+        yield out.getvalue()
 
 
 def _safe(value: Any) -> Any:
@@ -52,27 +61,35 @@ def _safe(value: Any) -> Any:
     return value
 
 
-def as_json_lines(records: Iterable[Record], serial: str) -> str:
-    return "".join(
-        json.dumps({"validator": serial, **r.to_json()}, ensure_ascii=False) + "\n"
-        for r in records
-    )
+def json_lines(numbered: Iterable[tuple[int, Record]], serial: str) -> Iterator[str]:
+    for epoch, record in numbered:
+        entry = {"validator": serial, "epoch": epoch, **record.to_json()}
+        yield json.dumps(entry, ensure_ascii=False) + "\n"
 
 
 def opened(
-    records: Iterable[Record], key: rsa.RSAPrivateKey, blocks: KeyBlocks
+    numbered: Iterable[tuple[int, Record]],
+    serial: str,
+    key: rsa.RSAPrivateKey,
+    blocks: KeyBlocks,
 ) -> Iterator[dict[str, Any]]:
-    """Of every record with evidence: {"seq", "medium"}, and of a card {"objects": {tag hex: value
-    hex}}, of a purse {"purse": hex as in docs/tunion.md, "issuer": hex, "number": digits}, of a
-    ride code {"code": hex}, of what does not open {"problem": sentence}."""
-    for record in records:
+    """Of every record with evidence: {"validator", "epoch", "seq", "medium"}, and of a card
+    {"objects": {tag hex: value hex}}, of a purse {"purse": hex as in docs/tunion.md, "issuer":
+    hex, "number": digits}, of a ride code {"code": hex}, of what does not open {"problem":
+    sentence}."""
+    for epoch, record in numbered:
         evidence = record.evidence
-        if evidence is None:
+        if not evidence:
             continue
-        out: dict[str, Any] = {"seq": record.seq, "medium": record.medium}
-        if evidence[0] == _PURSE:
-            out["purse"] = evidence[:_PURSE_SIZE].hex()
-            evidence = evidence[_PURSE_SIZE:]
+        out: dict[str, Any] = {
+            "validator": serial,
+            "epoch": epoch,
+            "seq": record.seq,
+            "medium": record.medium,
+        }
+        if evidence[0] == PURSE:
+            out["purse"] = evidence[:PURSE_SIZE].hex()
+            evidence = evidence[PURSE_SIZE:]
         if evidence:
             try:
                 plain = unseal(evidence, key, blocks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,7 +61,8 @@ class Record:
     body: bytes = field(repr=False)
     chain: bytes
     chain_ok: bool | None
-    """What the validator itself says of the link to the record before; None: it did not say."""
+    """Whether it follows from the record before it. Of `from_wire` the validator's own word, of
+    `linked` and of an archive what was found here; None: that one is not here, nobody can say."""
 
     def to_json(self) -> dict[str, Any]:
         """What JSON can carry; bytes as hex, the time as ISO 8601 in UTC."""
@@ -242,6 +243,22 @@ def check_chain(records: Sequence[Record], before: bytes | None = None) -> list[
         previous = record.chain
         last = record.seq
     return breaks
+
+
+def linked(records: Sequence[Record]) -> list[Record]:
+    """The same, `chain_ok` as it is found here: None of one whose predecessor is not there."""
+    found: list[Record] = []
+    for record in records:
+        before = found[-1] if found else None
+        ok: bool | None = None
+        if record.seq == 1:
+            ok = link(bytes(_CHAIN_SIZE), record.body) == record.chain
+        elif before is not None:
+            # Behind a gap it follows as well, if a power cut kept the numbers from being used.
+            follows = link(before.chain, record.body) == record.chain
+            ok = follows if follows or record.seq == before.seq + 1 else None
+        found.append(replace(record, chain_ok=ok))
+    return found
 
 
 def link(previous: bytes, body: bytes) -> bytes:

@@ -29,9 +29,9 @@ SELECT_PPSE = bytes.fromhex("00A404000E325041592E5359532E444446303100")
 class Bench:
     """Clock and SPI of the firmware, both driven by the simulator's virtual time."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: int = 0x92) -> None:
         self.time = VirtualTime()
-        self.chip = Mfrc522()
+        self.chip = Mfrc522(version=version)
         self.chip.attach(self.time.call_later, lambda: self.time.now)
         self.chip.set_clock(SPI_HZ)
         self.reader = Mfrc522Reader(
@@ -451,3 +451,31 @@ def test_exchange_costs_little_more_than_the_air(size: int) -> None:
     bits = 9 * (after["wire_bytes"] - before["wire_bytes"]) / 20
     each_us = (after["us"] - before["us"]) / 20
     assert 128 / 13.56 * bits < each_us <= 1.3 * 128 / 13.56 * bits + 1000
+
+
+VERSIONS = [0x88, 0x90, 0x91, 0x92, 0xB2, 0x12, 0x15, 0x80, 0x82]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_q35_clones_serve(version: int) -> None:
+    bench = Bench(version)
+    for _ in range(3):  # opened anew, with the field on and bytes left behind
+        firmware = bench.run(bench.reader.open())["firmware"]
+        assert firmware.startswith("clone") == (version not in (0x90, 0x91, 0x92))
+        bench.chip.field_present(sim_cards.make("tunion"))
+        result = bench.tap()
+        assert result.reason != "card_lost" and bench.apdus
+        bench.run(bench.reader.field(True))
+        bench.chip.fifo += b"\x01\x02\x03"
+        assert bench.run(bench.reader.check())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_q16_clones_that_die_are_dead(version: int) -> None:
+    bench = Bench(version)
+    bench.run(bench.reader.open())
+    bench.chip.power(False)
+    assert not bench.run(bench.reader.check())
+    with pytest.raises(ReaderDead) as caught:
+        bench.run(bench.reader.open())
+    assert caught.value.reason == "no_answer"

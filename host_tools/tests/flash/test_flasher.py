@@ -14,12 +14,15 @@ from faretap import boards
 from faretap.errors import FaretapError, PortError
 from faretap.flash import FlashError, flash
 from faretap.flash.port import open_for_flashing
+from faretap.image.partitions import PartitionTable
 from faretap.image.whole import Pieces
 from faretap.virtual import VirtualProcess
+from flash_sim import FlashSim  # type: ignore[import-not-found]
+from validator.store.journal import Journal
 
 Virtual = Callable[..., VirtualProcess]
 MakePieces = Callable[[str], Pieces]
-KEPT = ("phy_init", "app_b", "config", "lists", "journal")
+KEPT = ("phy_init", "app_b", "config", "tariff", "riders", "journeys", "lists", "journal")
 
 
 def pattern(name: str, size: int) -> bytes:
@@ -32,6 +35,7 @@ def used_flash(path: Path) -> None:
     data = bytearray(pattern("old", 8 << 20))
     for part in table:
         data[part.offset : part.end] = pattern(part.name, part.size)
+    data[0x8000:0x8C00] = table.to_binary()
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
 
@@ -79,16 +83,17 @@ def test_flashing_twice_and_changed(
         assert data[part.offset : part.end] == pattern(name, part.size), name
     assert before_start == [pattern("nvs", table["nvs"].size)]
     assert [p.name for p in report.pieces] == [p.name for p in one.pieces]
-    assert report.written == sum(len(p.data) for p in one.pieces)
+    assert report.written == sum(len(p.data) for p in one.pieces if p.offset != 0x8000)
+    assert (report.moved, report.unread) == ([], 0)
     assert (report.chip[:5], report.flash_size, report.app_id) == ("ESP32", 8 << 20, one.app.id)
     assert report.mac == board.bench().status()["mac"]
     assert report.hello == "hello" and called == [board.port_url]
-    assert {"build", "connect", "compare", "write", "reset", "hello"} == set(report.seconds)
+    assert {"build", "ask", "connect", "compare", "write", "reset", "hello"} == set(report.seconds)
 
     # One bar, that only grows, over all pieces.
     moves = [(done, total) for what, done, total in seen if what == "writing"]
     assert moves[0] == (0, report.written) and moves[-1] == (report.written, report.written)
-    assert moves == sorted(moves) and len(moves) > len(one.pieces)
+    assert moves == sorted(moves) and len(moves) >= len(one.pieces)
 
     logged = json.loads((tmp_path / "log").read_text())
     assert logged["micropython_sha256"] == one.micropython.sha256
@@ -110,6 +115,63 @@ def test_flashing_twice_and_changed(
     for name in KEPT[1:]:
         part = table[name]
         assert data[part.offset : part.end].count(0xFF) == part.size, name
+
+
+def test_over_another_map(virtual: Virtual, make_pieces: MakePieces, tmp_path: Path) -> None:
+    """Refused while records are unread, and the board goes on; broken off while it is moved, then
+    finished by the same command."""
+    image = tmp_path / "board" / "flash.bin"
+    used_flash(image)
+    table = boards.load("VIRTUAL").partitions
+    new = table["journal"]
+    old = dataclasses.replace(new, offset=table["lists"].offset, size=0xE0000)
+    lists = dataclasses.replace(table["lists"], offset=new.offset)
+    data = bytearray(image.read_bytes())
+    sim = FlashSim(old.size // 4096)
+    log = Journal(sim)
+    log.mount()
+    seq = [log.append(bytes(200)) for _ in range(5)][-1]
+    data[old.offset : old.end] = sim.data
+    others = [p for p in table if p.name not in ("journal", "lists")]
+    data[0x8000:0x8C00] = PartitionTable([*others, old, lists]).to_binary()
+    image.write_bytes(data)
+    pieces = make_pieces("1")
+    board = virtual()
+    with pytest.raises(FlashError, match="has 5 records that nobody has read, and another flash"):
+        flash(board.port_url, "VIRTUAL", pieces=pieces)
+    assert image.read_bytes() == bytes(data)
+    assert board.bench().status()["boot"] == "run"  # as it was
+
+    assert log.ack(seq)
+    data[old.offset : old.end] = sim.data
+    board.stop()
+    image.write_bytes(data)
+    board = virtual()
+    moved: list[str] = []
+
+    def pull(what: str, done: int, total: int) -> None:
+        if what == "erasing journal":
+            moved.append(what)
+            board.stop()
+
+    with pytest.raises(FlashError, match="went away"):
+        flash(board.port_url, "VIRTUAL", pieces=pieces, progress=pull)
+    assert moved
+    board = virtual()
+    assert board.bench().status()["state"] == "nothing to boot"  # nothing runs on half a map
+    report = flash(board.port_url, "VIRTUAL", pieces=pieces)
+    assert report.moved == ["journal"] and report.unread == 0  # the lists were done already
+    assert report.pieces[-1].name == "partition table"
+    assert stands(image, pieces)
+    data = bytearray(image.read_bytes())
+    for part in table:
+        if part.name in ("journal", "lists"):
+            assert data[part.offset : part.end].count(0xFF) == part.size
+        elif part.name in KEPT:
+            assert data[part.offset : part.end] == pattern(part.name, part.size)
+    assert data[0x8C00:0x9000].count(0xFF) == 0x400
+    again = flash(board.port_url, "VIRTUAL", pieces=pieces)
+    assert again.written == 0 and again.moved == []
 
 
 def test_a_cable_pulled_out_in_the_middle(

@@ -100,6 +100,17 @@ def test_its_flash_is_kept_in_a_folder_and_flashing_writes_it(
     assert not done.error and done.result["written"] == slot_a.size, done.error
     assert done.result["hello"]["hash"] == done.result["app_id"]
     assert done.result["hello"]["journal"]["next"] == 2
+    before = flash.read_bytes()
+    (done,) = flash_all(rack, rack.slots, erase=True)
+    assert "has a record that nobody has read, and --erase loses them" in done.error
+    assert flash.read_bytes() == before
+    rack.state.set_flashed(rack.slots[0].name, "f" * 16, "9.9.9")
+    (done,) = flash_all(rack, rack.slots)
+    assert "runs version 9.9.9, which is newer than the" in done.error
+    assert flash.read_bytes() == before
+    (done,) = flash_all(rack, rack.slots, erase=True, force=True)
+    assert not done.error and done.result["unread"] == 1, done.error
+    assert done.result["hello"]["journal"]["next"] == 1
 
 
 def test_without_the_sockets_of_the_parts_riders_come_by_the_link(
@@ -150,7 +161,7 @@ def test_an_emulator_that_does_not_run_is_named_with_its_last_words(
 
 def test_a_flash_file_that_is_not_there_is_named(make_rack: MakeRack) -> None:
     rack = make_rack(_text(ALL, ', flash = "none.bin"'))
-    with pytest.raises(EmulatorError, match="none.bin of the slot e cannot be read: No such file"):
+    with pytest.raises(EmulatorError, match="slot e: .*none.bin cannot be read: No such file"):
         Slot(rack, rack.slots[0]).open()
 
 

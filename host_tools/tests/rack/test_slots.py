@@ -406,6 +406,22 @@ def test_all_slots_are_flashed_at_once_and_one_that_fails_stops_nobody(
         assert slot.tap("quickpass-debit")["outcome"] == "accepted"
 
 
+def test_records_that_nobody_has_read_stop_their_slot_alone(kept: Rack) -> None:
+    """Both are flashed at once with --erase; a has a record, and says so; --force loses it."""
+    with Slot(kept, kept.slot("a")) as slot:
+        assert slot.tap("quickpass-debit")["outcome"] == "accepted"
+    a, b = flash_all(kept, kept.slots, erase=True)
+    assert "has a record that nobody has read, and --erase loses them" in a.error
+    assert "records pull --ack" in a.error and "--force" in a.error
+    assert not b.error and b.result["erased"] and b.result["unread"] == 0
+    with Slot(kept, kept.slot("a")) as slot:
+        assert slot.session.link.call("info")["journal"]["unacknowledged"] == 1
+    a, b = flash_all(kept, kept.slots, erase=True, force=True)
+    assert not a.error and a.result["unread"] == 1 and not b.error
+    with Slot(kept, kept.slot("a")) as slot:
+        assert slot.session.link.call("info")["journal"]["next"] == 1
+
+
 # -- by radio ------------------------------------------------------------------------------------
 
 

@@ -191,7 +191,9 @@ def test_bytes_written_during_calc_crc_are_added() -> None:
     assert (bench.read(0x21), bench.read(0x22)) == (0xCF, 0x26)
 
 
-@pytest.mark.parametrize(("version", "genuine"), [(0x92, True), (0xB2, False)])
+@pytest.mark.parametrize(
+    ("version", "genuine"), [(0x92, True), (0xB2, False), (0x88, False), (0x12, False)]
+)
 def test_self_test_tells_a_genuine_chip(version: int, genuine: bool) -> None:
     bench = Bench(version=version)
     bench.write(reg.FIFO_DATA, *bytes(25))

@@ -34,7 +34,9 @@ class Mfrc522(SpiPart):
     """The chip. `time_scale` stretches its own times: 1 = as the chip.
 
     Larger gives a slow host the time that a real one has; 0 is not possible. `version` is
-    what VersionReg shows.
+    what VersionReg shows: 0x91 and 0x92 are NXP's, others clones, whose self-test differs. That of
+    0x12 is all zeros, and its SoftReset resets registers only: FIFO, command, timer and field are
+    as before (miguelbalboa/rfid, "Chinese RFID-RC522").
     """
 
     def __init__(self, time_scale: float = 1.0, version: int = 0x92) -> None:
@@ -315,6 +317,11 @@ class Mfrc522(SpiPart):
         down = bool(value & reg.POWER_DOWN)
         was_down = bool(self.registers[reg.COMMAND] & reg.POWER_DOWN)
         code = value & 0x0F
+        if code == reg.SOFT_RESET and self.version == 0x12:
+            drivers = self.registers[reg.TX_CONTROL]
+            self.registers = reg.reset_values(self.version)
+            self.registers[reg.TX_CONTROL] = drivers
+            return
         if code == reg.SOFT_RESET:
             memory = self._memory
             self._start(SOFT_RESET_SECONDS)
@@ -378,7 +385,7 @@ class Mfrc522(SpiPart):
 
     def _crc_begin(self) -> None:
         if self.registers[reg.AUTO_TEST] & 0x0F == 0x09:
-            self.fifo[:] = reg.SELF_TEST if self.version == 0x92 else bytes(64)
+            self.fifo[:] = reg.self_test(self.version)
             self.watch_level()
             self.registers[reg.DIV_IRQ] |= reg.CRC_IRQ
             return

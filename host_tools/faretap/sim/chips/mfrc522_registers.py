@@ -112,6 +112,15 @@ SELF_TEST = bytes.fromhex(
 )
 
 
+def self_test(version: int) -> bytes:
+    """What FIFO holds after the self-test of that version; a clone's is not NXP's."""
+    if version == 0x92:
+        return SELF_TEST
+    if version == 0x12:
+        return bytes(64)
+    return bytes((byte * 29 + version) & 0xFF for byte in range(64))
+
+
 def reset_values(version: int) -> bytearray:
     registers = bytearray(64)
     for address, value in _RESET.items():
