@@ -356,7 +356,7 @@ def test_flash_that_fails_is_reported():
             raise OSError(5)
 
     c = boot(Dead(), FakeNvs())
-    assert c.life_cycle == "factory" and len(c.faults) == 2
+    assert c.life_cycle == "service" and len(c.faults) == 2
     c = boot(None, FakeNvs())
     assert c.info()["room"] == 0 and len(c.faults) == 1
 
@@ -408,3 +408,62 @@ def test_members_as_text():
     assert c.text("fares", 5000, 100) == (b"", 0)
     raises(ValueError, c.text, "fares", -300, 100)
     raises(KeyError, c.text, "cards", 0, 100)
+
+
+def test_nvs_lost_and_no_bank_whole():
+    """Nobody takes such a validator but who signed what is left of its configuration."""
+    for at in (0, 8, AT + HEAD_SIZE + 5):
+        c, flash, nvs = fresh()
+        take(c, made.V2)
+        take(c, made.V3)
+        for bank in (0, BANK):
+            flash.data[bank + at] ^= 0x10
+        nvs = FakeNvs()
+        c = boot(flash, nvs)
+        c.lock()  # as the application does
+        assert c.version == 0 and c.life_cycle == "service"
+        for key in (made.STRANGER, made.SECOND):
+            assert raises(Refused, claim, c, b"\x04" + key).reason == "foreign"
+        assert "operator_key" not in nvs.stored
+        claim(c, b"\x04" + made.FIRST)
+        c = boot(flash, nvs)
+        take(c, made.V4_FIRST)
+        assert c.version == 4
+
+
+def test_nvs_lost_and_nothing_left_of_a_configuration():
+    c, flash, nvs = fresh()
+    c = boot(flash, FakeNvs())
+    assert not c.used()
+    c.lock()
+    for key in (made.FIRST, made.STRANGER):
+        assert raises(Refused, claim, c, b"\x04" + key).reason == "foreign"
+    c.mount()
+    assert c.life_cycle == "service"
+
+
+def test_the_operators_key_lost_alone_with_both_banks_damaged():
+    c, flash, nvs = fresh()
+    take(c, made.V2)
+    flash.data[20] ^= 1
+    del nvs.stored["operator_key"], nvs.stored["config_seen"]
+    c = boot(flash, FakeNvs(nvs.stored))
+    assert c.used() and c.life_cycle == "service"
+    assert raises(Refused, claim, c, b"\x04" + made.STRANGER).reason == "foreign"
+    claim(c, b"\x04" + made.FIRST)
+
+
+def test_a_claim_by_anybody_costs_no_mathematics_where_there_is_an_operator():
+    from validator.crypto import signed
+
+    c, flash, nvs = fresh()
+    real = signed.point
+    signed.point = None
+    try:
+        x, y = made.FIRST[:32], made.FIRST[32:]
+        for same in (made.FIRST, b"\x04" + made.FIRST, bytes((2 | y[31] & 1,)) + x):
+            claim(c, same)
+        for other in (b"", b"\x02", bytes((3 - (y[31] & 1),)) + x, b"\x04" + made.SECOND):
+            assert raises(Refused, claim, c, other).reason == "foreign"
+    finally:
+        signed.point = real

@@ -1,7 +1,7 @@
 """What a validator keeps across boots, with an NVS in memory that can lose its power."""
 
 from fakes import raises
-from validator.store.state import State, StateError
+from validator.store.state import State
 
 SERIAL = "240ac4010203"
 NOT_FOUND = -0x1102
@@ -56,7 +56,7 @@ def test_first_boot():
     state = boot({})
     assert state.serial == SERIAL
     assert state.boots == 1
-    assert state.life_cycle == "factory"
+    assert state.lost == ""
     assert isinstance(state.token_key, bytes) and len(state.token_key) == 16
 
 
@@ -88,21 +88,66 @@ def test_fault_makes_no_new_key():
     before = dict(flash)
     nvs = FakeNvs(flash)
     nvs.fault = -0x1105
-    raises(StateError, State, nvs, SERIAL)
-    assert flash == before
+    state = State(nvs, SERIAL)
+    assert "cannot be read" in state.lost and state.token_key is None
+    assert flash == before == nvs.pending
 
 
 def test_key_of_a_wrong_size():
     for size in (8, 24):
-        flash = {"token_key": bytes(size)}
-        raises(StateError, boot, flash)
+        flash = {"token_key": bytes(size), "boots": 3}
+        assert boot(flash).token_key is None
         assert len(flash["token_key"]) == size
+
+
+def test_what_was_lost_is_not_made_anew():
+    """NVS is empty, and other flash is not: as often as it starts."""
+    flash = {}
+    for _ in range(3):
+        state = State(FakeNvs(flash), SERIAL, lambda: True)
+        assert state.lost and state.token_key is None and state.boots == 1
+        assert flash == {}
+        state.after(41)  # the journal tells of a later boot
+        assert state.boots == 42 and flash == {}
+    # The operator has claimed it again: it counts on, and has no key of its own.
+    flash["operator_key"] = bytes(64)
+    state = State(FakeNvs(flash), SERIAL, lambda: True)
+    assert not state.lost and state.token_key is None
+    state.after(41)
+    assert state.boots == 42 and flash["boots"] == 42
+    assert boot(flash).boots == 43 and boot(flash).token_key is None
+
+
+def test_each_name_that_is_lost_alone():
+    whole = {"token_key": bytes(16), "boots": 9, "operator_key": bytes(64)}
+    for used in (lambda: True, lambda: False):
+        flash = dict(whole)
+        del flash["token_key"]
+        state = State(FakeNvs(flash), SERIAL, used)
+        assert state.token_key is None and state.boots == 10 and "token_key" not in flash
+        flash = dict(whole)
+        del flash["boots"]
+        state = State(FakeNvs(flash), SERIAL, used)
+        assert state.token_key == bytes(16) and state.boots == 1
+        state.after(9)
+        assert state.boots == 10 and flash["boots"] == 10
+        flash = dict(whole)
+        del flash["operator_key"]
+        state = State(FakeNvs(flash), SERIAL, used)
+        assert state.token_key == bytes(16) and state.boots == 10 and not state.lost
+
+
+def test_a_count_that_was_set_back_goes_on_where_the_records_are():
+    flash = {"token_key": bytes(16), "boots": 5}
+    state = boot(flash)
+    state.after(3)
+    assert state.boots == 6
+    state.after(77)
+    assert state.boots == 78 and flash["boots"] == 78
+    state.after(0x7FFFFFFF)
+    assert state.boots == 78
 
 
 def test_boot_count_goes_on_after_its_end():
     for last in (0x7FFFFFFF, -5):
         assert boot({"token_key": bytes(16), "boots": last}).boots == 1
-
-
-def test_nothing_but_a_configuration_leaves_the_factory_state():
-    assert boot({"token_key": bytes(16), "life_cycle": 2}).life_cycle == "factory"

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import sys
 from hashlib import sha256
 
@@ -18,6 +19,7 @@ from validator.nfc.poller import Poller
 from validator.nfc.reader import ReaderError
 from validator.operation import Operation
 from validator.qr.scanner import Scanner, ScannerError
+from validator.store import record
 from validator.store.configuration import Configuration
 from validator.store.journal import Journal, JournalError
 from validator.store.lists import Lists
@@ -47,9 +49,9 @@ class App:
         self.log = Log(clock)
         self.micropython = ".".join(str(n) for n in sys.implementation.version[:3])
         nvs = board.nvs("validator")
-        self.state = State(nvs, board.unique_id())
-        self.gate = Gate(clock, self.state.serial)
-        self.configuration = Configuration(self._flash("config"), nvs, self.state.serial)
+        serial = board.unique_id()
+        self.gate = Gate(clock, serial)
+        self.configuration = Configuration(self._flash("config"), nvs, serial)
         self.configuration.mount()
         for fault in self.configuration.faults:
             self.log.error("config", fault)
@@ -61,6 +63,11 @@ class App:
         self.journal_fault = ""
         self.lists = None
         self._open_journal()
+        self.state = State(nvs, serial, self._used)
+        self.state.after(self._last_boot())
+        if self.state.lost:
+            self.configuration.lock()
+            self.log.error("state", self.state.lost)
         self.ui = build_ui(board, clock)
         self.taps = Taps(clock, self.journal, self.state, self.ui, self.log, self._tap_done)
         self._operate()
@@ -107,6 +114,36 @@ class App:
         except OSError:
             return None  # a board without that partition
 
+    def _used(self):
+        """Whether flash tells of an earlier life than NVS, which is empty."""
+        try:
+            if self.journal is None or self.journal.next_seq > 1 or self.configuration.used():
+                return True
+            buf = bytearray(64)
+            for label in ("lists", "riders"):
+                flash = self._flash(label)
+                if flash:
+                    flash.read(0, buf)
+                    if buf != b"\xff" * len(buf):
+                        return True
+        except OSError:
+            return True
+        return False
+
+    def _last_boot(self):
+        """The boot of which the newest records tell, 0 without any."""
+        last = 0
+        if self.journal:
+            try:
+                for entry in self.journal.read(max(1, self.journal.next_seq - 4)):
+                    try:
+                        last = max(last, record.decode(entry[1])["boot"])
+                    except (record.RecordError, KeyError, TypeError):
+                        pass  # short, or of a later firmware
+            except (JournalError, OSError):
+                pass
+        return last
+
     def _operate(self):
         """Put the configuration in force to work."""
         configuration = self.configuration
@@ -122,6 +159,8 @@ class App:
             self.log.error("config", self.fault)
         if service and not configuration.version:
             self.fault = "no configuration is whole"
+        if self.state.lost:
+            self.fault = self.state.lost + ": the operator has to claim it again"
         self.taps.closed = bool(self.fault)
 
     def _configure(self, section, life_cycle, service):
@@ -130,7 +169,11 @@ class App:
         self.clock.limit_s = (section("clock") or {}).get("trust_s", 0)
         self.baud_max = (section("link") or {}).get("baud_max", 1 << 23)
         key = section("token_key")
-        tokens = Tokens(bytes.fromhex(key) if key else self.state.token_key)
+        key = bytes.fromhex(key) if key else self.state.token_key
+        if not key:
+            self.fault = "the token key was lost: a configuration has to bring it"
+            key = os.urandom(16)  # nobody is served, so nobody is known by it
+        tokens = Tokens(key)
 
         def card_token(source):
             return tokens.token(CARD_SCOPE, source)
@@ -138,7 +181,7 @@ class App:
         def code_token(source):
             return tokens.token(CODE_SCOPE, source)
 
-        self._mount_lists(bytes.fromhex(key) if key else self.state.token_key)
+        self._mount_lists(key)
         operation = Operation(section, card_token, code_token, self._denied, service)
         self.operation = operation
         self.taps.operate(operation, tokens, self.configuration.version)

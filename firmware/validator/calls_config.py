@@ -47,9 +47,19 @@ class ConfigCalls:
     def claim(self, params):
         """Take the operator's public key, once."""
         configuration = self._app.configuration
+        public = bytes.fromhex(params["public"])
         from validator.store.config_put import claim
 
-        _refusing(claim, configuration, bytes.fromhex(params["public"]))
+        gate = self._app.gate
+        gate.turn()
+        try:
+            claim(configuration, public)
+        except Refused as e:
+            if not configuration.key:
+                gate.wrong()  # its point was computed
+            raise RpcError(REFUSED, str(e), {"reason": e.reason})
+        if configuration.locked:
+            self._app.configured()  # begins anew with what there is
         return {"operator": configuration.info()["operator"]}
 
     def begin(self, params):

@@ -34,7 +34,8 @@ class Taps:
         self._clock = clock
         self._journal = journal
         self._boots = state.boots
-        self._tokens = Tokens(state.token_key)
+        # Without a key nobody is served, until a configuration brings one.
+        self._tokens = Tokens(state.token_key or bytes(16))
         self._operation = None
         self._config = 0
         self._psam_us = 0

@@ -58,6 +58,7 @@ class Configuration:
         self.faults = []
         self.key = None
         self.seen = (0, b"")
+        self.locked = False
 
     def _reset(self):
         self.version = 0
@@ -92,7 +93,8 @@ class Configuration:
             sequence, bank, check = found.pop()
             self.sequence = max(self.sequence, sequence)
             self._take(bank, check)
-        if not self.version and self.seen[0]:
+        lost = self.key is None and self._marked()
+        if not self.version and (self.seen[0] or lost) or self.locked:
             self.life_cycle = "service"  # damage is not to open what service closes
         if self.version < self.seen[0]:
             self.faults.append(
@@ -100,6 +102,18 @@ class Configuration:
             )
         elif self.version:
             self._follow()
+
+    def _marked(self):
+        """A bank was in force once, by what stands where its mark was."""
+        mark = bytearray(MARK_SIZE)
+        for bank in (0, 1):
+            try:
+                self.flash.read(self.base(bank), mark)
+            except OSError:
+                return True
+            if bytes(mark) != b"\xff" * MARK_SIZE:
+                return True
+        return False
 
     def _mark(self, bank):
         """(sequence, check of the head), or None."""
@@ -168,6 +182,37 @@ class Configuration:
             if e.args[0] != _NOT_FOUND:
                 self.faults.append("NVS cannot be read: %r" % e)
         return None
+
+    def used(self):
+        """Flash holds something of a bundle, whole or not."""
+        if self.flash is None:
+            return False
+        buf = bytearray(AT + bundle.HEAD_SIZE)
+        for bank in (0, 1):
+            self.flash.read(self.base(bank), buf)
+            if buf != b"\xff" * len(buf):
+                return True
+        return False
+
+    def lock(self):
+        """What NVS kept was lost: as in service, whatever was in force."""
+        self.life_cycle = "service"
+        self.locked = True
+
+    def last_signer(self):
+        """Id of the key that signed the newest bundle of which flash has the head, or b"". Only
+        heads whose signature was right are ever written, so this stays true of a damaged bank."""
+        newest = 0
+        found = b""
+        for bank in (0, 1):
+            try:
+                version, _, _, signer, _ = bundle.parse(self.head(bank))
+            except (bundle.Refused, OSError):
+                continue
+            if version > newest:
+                newest = version
+                found = signer
+        return found
 
     # -- what is in force --------------------------------------------------------------------
 
