@@ -2,11 +2,10 @@
 
 import asyncio
 import gc
-import os
 import sys
 from hashlib import sha256
 
-from validator import calls_config, calls_lists, calls_records, calls_update
+from validator import calls_config, calls_lists, calls_records, calls_update, entropy
 from validator.calls import Calls
 from validator.gate import Gate
 from validator.link.peer import REFUSED, Peer, RpcError
@@ -50,6 +49,7 @@ class App:
         self.micropython = ".".join(str(n) for n in sys.implementation.version[:3])
         nvs = board.nvs("validator")
         serial = board.unique_id()
+        entropy.begin(nvs, serial.encode(), str(clock.unix()).encode(), board.noise())
         self.gate = Gate(clock, serial)
         self.configuration = Configuration(self._flash("config"), nvs, serial)
         self.configuration.mount()
@@ -159,6 +159,8 @@ class App:
             self.log.error("config", self.fault)
         if service and not configuration.version:
             self.fault = "no configuration is whole"
+        if entropy.pool.fault:
+            self.fault = entropy.pool.fault
         if self.state.lost:
             self.fault = self.state.lost + ": the operator has to claim it again"
         self.taps.closed = bool(self.fault)
@@ -172,7 +174,7 @@ class App:
         key = bytes.fromhex(key) if key else self.state.token_key
         if not key:
             self.fault = "the token key was lost: a configuration has to bring it"
-            key = os.urandom(16)  # nobody is served, so nobody is known by it
+            key = entropy.random(16)  # nobody is served, so nobody is known by it
         tokens = Tokens(key)
 
         def card_token(source):
@@ -430,6 +432,12 @@ class App:
                 gc.collect()
 
     async def _idle_work(self, rounds):
+        entropy.pool.prepare()
+        if entropy.pool.fault and not self.fault:
+            self.fault = entropy.pool.fault
+            self.taps.closed = True
+            self.log.error("app", self.fault)
+            self.ui.out_of_service()
         if self.journal:
             try:
                 self.journal.prepare()

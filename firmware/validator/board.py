@@ -43,6 +43,16 @@ class Board:
     def reset(self):
         machine.reset()
 
+    def noise(self):
+        """What of this chip and moment is noise: 64 times how long a reading takes, counted in
+        cycles, and the reading of the temperature sensor, whose last digits are the ADC's."""
+        read = getattr(esp32, "raw_temperature", time.ticks_us)
+        out = bytearray(128)
+        for i in range(0, 128, 2):
+            out[i] = int(read()) & 0xFF
+            out[i + 1] = int(time.ticks_cpu()) & 0xFF
+        return bytes(out)
+
     def keep_time(self, seconds):
         """Set the clock that runs on through a reset, and mark it as right."""
         t = time.gmtime(seconds - _EPOCH)

@@ -14,9 +14,9 @@ A challenge is the same for all who ask within 30 s, so that nobody's challenge 
 another's. It is good for 30 to 60 s, and for one session: a new one is made then.
 """
 
-import os
 from hashlib import sha256
 
+from validator import entropy
 from validator.link.peer import REFUSED, RpcError
 
 RIGHTS = ("records", "change")
@@ -54,7 +54,7 @@ class Gate:
     `on_end`, if not None, is called when a session has ended.
     """
 
-    def __init__(self, clock, serial, random=os.urandom):
+    def __init__(self, clock, serial, random=entropy.random):
         self._clock = clock
         self._serial = serial
         self._random = random

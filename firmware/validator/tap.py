@@ -8,6 +8,7 @@ into a ride that nobody knows of.
 import asyncio
 import gc
 
+from validator import entropy
 from validator.media import cards, codes, terminal
 from validator.media.phases import PHASES, Phases
 from validator.media.result import Result
@@ -202,6 +203,7 @@ class Taps:
     def _finish(self, result, scope, detect_us, before, card=None):
         clock = self._clock
         phases = self._phases
+        entropy.pool.tick(clock.ticks_us())
         phases.mark("verify")
         phases.add("detect", detect_us)
         who = b""

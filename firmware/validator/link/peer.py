@@ -10,9 +10,9 @@ asked for before its function sees the parameters.
 
 import asyncio
 import gc
-import os
 import sys
 
+from validator import entropy
 from validator.link import frame
 from validator.link.intake import Intake
 
@@ -78,7 +78,7 @@ class Peer:
         self._waiting = {}  # id of our own call -> _Slot
         self._next_id = 0
         # The host remembers answers by id: ids of the boot before this one must not come again.
-        self._session = os.urandom(3).hex()
+        self._session = entropy.random(3).hex()
         self.gate = None  # validator.gate.Gate; None: safe mode, where there is none
         self.on_block = None
         self.on_message = None  # called at each valid message: the link is alive
@@ -145,6 +145,7 @@ class Peer:
                 # Bytes that waited for their turn are no pause of the host's.
                 heard = clock.ticks_ms()
             begun = clock.ticks_us()
+            entropy.pool.tick(begun)
             dirt = self.dirt
             intake.feed(view)
             console.credit(64)

@@ -18,8 +18,8 @@ waits.
 import asyncio
 import gc
 import io
-import os
 
+from validator import entropy
 from validator.link import packed
 from validator.link.frame import encode_block
 from validator.link.peer import INTERNAL_ERROR, REFUSED, RpcError
@@ -34,7 +34,7 @@ class Receiver:
     """`params` are those of transfer.begin, `owner` whose it is (`gate.owner`)."""
 
     def __init__(self, app, transfer, sink, params, owner):
-        self.id = os.urandom(1)[0]
+        self.id = entropy.random(1)[0]
         self.owner = owner
         self._app = app
         self._transfer = transfer

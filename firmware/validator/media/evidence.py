@@ -31,9 +31,9 @@ in the order of `TAGS`, lowest bit first; length FF: there is no such object. Th
 objects of the first tap that most taps share, those of the terminal above all: encoded like these.
 """
 
-import os
 from hashlib import sha256
 
+from validator import entropy
 from validator.emv import rsa
 from validator.store.token import Hmac
 
@@ -101,7 +101,7 @@ class Seal:
     the tap path; `seal` does it itself where nobody did.
     """
 
-    def __init__(self, modulus, exponent, random=os.urandom, aes=None):
+    def __init__(self, modulus, exponent, random=entropy.random, aes=None):
         if len(modulus) * 8 < _MIN_BITS or len(modulus) > 512:
             raise rsa.RsaError("modulus length")
         if not modulus[0] & 0x80 or not modulus[-1] & 1 or exponent not in rsa.EXPONENTS:

@@ -6,7 +6,7 @@ A terminal is a dict: "amount" in fen, "country" and "currency" (2 bytes BCD), "
 operator (`validator.media.rules`), or None if there are none.
 """
 
-import os
+from validator import entropy
 
 _BEIJING = 8 * 3600
 
@@ -22,7 +22,7 @@ def make(unix, amount=0, sequence=0, trusted=True, rules=None):
         "time": moment[4:],
         "type": b"\x22",
         # The unpredictable number must come from a real random source, never from the clock.
-        "random": os.urandom,
+        "random": entropy.random,
         "sequence": sequence,
         "unix": unix,
         "trusted": trusted,

@@ -10,7 +10,7 @@ that is missing alone is not made anew, because every known rider would be a str
 list too.
 """
 
-import os
+from validator import entropy
 
 _KEY_SIZE = 16
 _MOST = 0x7FFFFFFF
@@ -29,7 +29,7 @@ class State:
     lost         why what NVS says is not to be built on, or ""
     """
 
-    def __init__(self, nvs, serial, used=None, random=os.urandom):
+    def __init__(self, nvs, serial, used=None, random=entropy.random):
         self.serial = serial
         self.lost = ""
         self.token_key = None

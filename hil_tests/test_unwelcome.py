@@ -1,0 +1,143 @@
+"""Somebody with the cable and no permission: riders are served, and nothing restarts."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from faretap import access
+from faretap.config import keys, samples
+from faretap.link import Refused
+from faretap.present import tap
+from faretap.session import Session
+from validator.link import frame
+from validator.link.crc import crc16
+
+DEPOT = ec.generate_private_key(ec.SECP256R1())
+PUBLIC = keys.compressed(DEPOT.public_key()).hex()
+Storm = Callable[[random.Random], bytes]
+
+
+@pytest.fixture
+def service(provision: Callable[..., Session]) -> Session:
+    entry = {"name": "depot", "public": PUBLIC, "rights": ["records"]}
+    return provision(version=7, life_cycle="service", access={"keys": [entry]})
+
+
+def call(method: str, **params: object) -> Storm:
+    def made(rng: random.Random) -> bytes:
+        message = {"jsonrpc": "2.0", "id": f"q{rng.getrandbits(40)}", "method": method}
+        return frame.encode({**message, "params": params})
+
+    return made
+
+
+def raw(body: bytes) -> bytes:
+    return b"\x1e" + body + b"#%04x\n" % crc16(body)
+
+
+HEAD = samples.bench_bundle(version=1 << 20)[:128].hex()
+STORMS: dict[str, Storm] = {
+    "info": call("info"),
+    "lists": call("lists.check"),
+    "rate": call("link.baud", baud=115200),
+    "challenge": call("session.challenge"),
+    "wrong": call("session.open", nonce="00" * 16, public=PUBLIC, signature="11" * 64),
+    "begin": call("config.begin", head=HEAD),
+    "commit": call("config.commit"),
+    "claim": call("config.claim", public=PUBLIC),
+    "records": call("records.read"),
+    "nested": lambda rng: raw((b"[{}," * 340)[:1390]),
+    "garbage": lambda rng: b"\x1e" + rng.randbytes(300).replace(b"\n", b"x") + b"\n",
+    "blocks": lambda rng: bytes(frame.encode_block(2, rng.randrange(256), rng.randbytes(230))),
+}
+
+
+@pytest.fixture
+def storm(service: Session) -> Iterator[Callable[[Storm], None]]:
+    """`storm(kind)`: from now on that comes as fast as the line takes it."""
+    stop = threading.Event()
+    threads = []
+
+    def begin(kind: Storm) -> None:
+        def run() -> None:
+            rng = random.Random(5)
+            while not stop.is_set():
+                service.link.write_raw(kind(rng))
+                stop.wait(0.002)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        threads.append(thread)
+
+    yield begin
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_riders_are_served_in_any_traffic(
+    service: Session, storm: Callable[[Storm], None]
+) -> None:
+    access.open_session(service.link, DEPOT)
+    before = service.link.call("info")
+    turn = itertools.cycle(STORMS.values())
+    storm(lambda rng: next(turn)(rng))
+    cards = itertools.cycle(("quickpass-debit", "tunion", "quickpass-credit", "tunion-phone"))
+    assert service.bench is not None
+    for card in itertools.islice(cards, 10):
+        # As `tap` does, without calls of its own: the line is full.
+        service.forget_notifications()
+        service.bench.present(card)
+        summary = service.wait_for("tap", 20)
+        service.bench.withdraw()
+        assert summary is not None, card
+        assert summary["outcome"] == "accepted" or summary["reason"] == "too_soon", summary
+    after = service.link.call("info", timeout=30)
+    assert after["boots"] == before["boots"] and after["fault"] == ""
+    assert after["heap_free"] > before["heap_free"] * 0.85
+
+
+def test_nothing_is_told_to_whoever_asks(service: Session) -> None:
+    """The same card, with and without somebody who may hear of it."""
+    service.link.on_refused = None
+    info = service.link.call("info")
+    assert info["journal"]["unread"] is False
+    assert service.bench is not None
+    heard: list[tuple[str, object]] = []
+    service.on_notification = lambda method, params: heard.append((method, params))
+    console = len(service.console)
+    service.bench.present("quickpass-debit")
+    while not service.link.call("info")["journal"]["unread"]:
+        pass  # that there is a record is what a technician needs to know, and all he is told
+    service.bench.withdraw()
+    others = service.link.call("info")
+    assert not heard and len(service.console) == console
+    for name in ("taps", "heap_used"):
+        assert name not in others
+    for section, names in (
+        ("journal", ("next", "records", "unacknowledged", "free_bytes")),
+        ("reader", ("cards", "polls", "detect_us")),
+        ("scanner", ("codes",)),
+    ):
+        assert not set(names) & set(others[section]), section
+    access.open_session(service.link, DEPOT)
+    assert tap(service, "quickpass-credit")["outcome"] == "accepted"
+    assert service.link.call("info")["taps"] == 2
+    access.close_session(service.link)
+    with pytest.raises(Refused, match="needs a session"):
+        service.link.call("records.read", {"from": 1, "max": 1})
+
+
+def test_a_rate_that_is_asked_for_a_thousand_times(service: Session) -> None:
+    before = service.link.call("info")
+    for _ in range(1000):
+        assert service.link.call("link.baud", {"baud": 115200}) == {"baud": 115200}
+    after = service.link.call("info")
+    assert after["boots"] == before["boots"]
+    assert after["heap_free"] > before["heap_free"] * 0.85
