@@ -143,7 +143,9 @@ def _port_error(port: str, e: Exception) -> PortError:
         )
     if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in text or "in use" in text:
         return PortError(
-            f"{port} is in use by another program.", "Close that program and try again."
+            f"{port} is in use by another program.",
+            "Close that program and try again. (ModemManager lets go of a port that was just "
+            "plugged in after some seconds.)",
         )
     hung_up = remote and re.search("roken pipe|reset by peer|closed", text)
     if "RFC2217" in text or "RFC 2217" in text or hung_up:
