@@ -39,7 +39,8 @@ from faretap.flash.unread import Reader
 from faretap.image.cache import cache_dir
 from faretap.image.partitions import TABLE_OFFSET
 from faretap.image.whole import Piece, Pieces, build_pieces
-from faretap.link.port import FAST_BAUD
+from faretap.link.native import BACK_S, number_of, port_of
+from faretap.link.port import FAST_BAUD, native_usb
 from faretap.reading import FileError
 from faretap.writing import append_line, make_folder
 
@@ -181,10 +182,20 @@ def flash(
 @contextlib.contextmanager
 def _connected(port: str, board: Board, baud: int) -> Iterator[Any]:
     """The running flasher stub of the right kind of chip; the ROM takes any low rate."""
+    number = number_of(port) if address.kind(port) == "serial" and native_usb(port) else ""
     device = open_for_flashing(port, baud)
     try:
         try:
-            esp = detect_chip(device, baud, connect_attempts=_ATTEMPTS)
+            try:
+                esp = detect_chip(device, baud, connect_attempts=_ATTEMPTS)
+            except (serial.SerialException, OSError):
+                if not number:
+                    raise
+                # A chip's own USB leaves with the program, and the ROM loader's comes, perhaps
+                # under another name.
+                device.close()
+                device = open_for_flashing(_back(number) or port, baud)
+                esp = detect_chip(device, baud, connect_attempts=_ATTEMPTS)
         except _FAILURES as e:
             raise on_connect(port, e) from e
         if board.facts.label != esp.CHIP_NAME:
@@ -208,6 +219,14 @@ def _connected(port: str, board: Board, baud: int) -> Iterator[Any]:
     finally:
         with contextlib.suppress(*_FAILURES):
             device.close()
+
+
+def _back(number: str) -> str:
+    """The name of the port with that USB serial number, waited for; "" if it stays away."""
+    deadline = time.monotonic() + BACK_S
+    while not (name := port_of(number)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return name
 
 
 def _write(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import serial
+from esp_pylib.errors import FatalError
 
+from faretap import boards
 from faretap.cli.flashing import flash_lines
 from faretap.flash import FlashError, flash
 from faretap.image.whole import Pieces
 from faretap.link.remote import RemotePort
 from faretap.virtual import VirtualProcess
 
+flasher: Any = importlib.import_module("faretap.flash.flasher")
 Virtual = Callable[..., VirtualProcess]
 MakePieces = Callable[[str], Pieces]
 
@@ -146,3 +150,44 @@ def test_a_cable_that_is_pulled_out_is_not_tried_again(
     with pytest.raises(FlashError, match="went away after"):
         flash(board.port_url, "VIRTUAL", pieces=make_pieces("1"), progress=pull)
     assert raised(line) == [460800]
+
+
+def test_a_chips_own_usb_that_comes_back_under_another_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """MicroPython's TinyUSB leaves when the chip is reset, and the ROM's USB-Serial-JTAG comes."""
+    here = ["/dev/ttyACM1"]
+    opened: list[str] = []
+
+    class Device:
+        def __init__(self, port: str) -> None:
+            self.port = port
+            opened.append(port)
+
+        def close(self) -> None:
+            opened.append("closed")
+
+    def detect(device: Device, baud: int, connect_attempts: int) -> Any:
+        if device.port == "/dev/ttyACM1":
+            here[0] = "/dev/ttyACM0"
+            raise serial.SerialException("No such device: '/dev/ttyACM1'")
+        raise FatalError("enough seen")
+
+    monkeypatch.setattr(flasher, "open_for_flashing", lambda port, baud: Device(port))
+    monkeypatch.setattr(flasher, "detect_chip", detect)
+    monkeypatch.setattr(flasher, "native_usb", lambda port: True)
+    monkeypatch.setattr(flasher, "number_of", lambda port: "246f2800000c")
+    monkeypatch.setattr(flasher, "port_of", lambda number: here[0])
+    board = boards.load("ESP32S3_BUS")
+    with pytest.raises(FlashError, match="enough seen"), flasher._connected(here[0], board, 9600):
+        pass
+    assert opened == ["/dev/ttyACM1", "closed", "/dev/ttyACM0", "closed"]
+    # An adapter's port that vanished was pulled out.
+    opened.clear()
+    monkeypatch.setattr(flasher, "native_usb", lambda port: False)
+    with (
+        pytest.raises(FlashError, match="fails"),
+        flasher._connected("/dev/ttyACM1", board, 9600),
+    ):
+        pass
+    assert opened == ["/dev/ttyACM1", "closed"]
