@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,9 @@ from faretap.errors import FaretapError
 from faretap.image import sources
 from faretap.image.app import AppImage, build_app
 from faretap.image.container import Container, make
+from faretap.image.partitions import PartitionTable
 from faretap.image.sign import sign
+from faretap.image.whole import build_pieces
 from faretap.link import LinkError
 from faretap.present import tap
 from faretap.session import Session, connect
@@ -263,3 +266,44 @@ def test_by_the_rom_loader_without_an_operators_key(
     update_by_rom(board.port_url, newer, trust=KEY.public_key())
     with connect(board.port_url, wait=10.0) as session:
         runs(session, newer, "b")
+
+
+def test_back_by_the_rom_loader_where_that_was_signed(
+    claimed_board: VirtualProcess, newer: Container
+) -> None:
+    url = claimed_board.port_url
+    update_by_rom(url, newer)
+    older = sign(make(build("0.1.9")), KEY, downgrade=True)
+    update_by_rom(url, older)
+    with connect(url, wait=10.0) as session:
+        runs(session, older, "a")
+
+
+def test_a_validator_with_an_earlier_map_is_left_as_it_is(
+    make_board: MakeBoard, newer: Container
+) -> None:
+    """Its slots are smaller, and its map lacks what the new version looks for."""
+    board = boards.load("VIRTUAL")
+    table = PartitionTable(
+        dataclasses.replace(part, size=0xA0000) if part.name in ("app_a", "app_b") else part
+        for part in board.partitions
+        if part.name != "riders"
+    )
+    early = dataclasses.replace(board, partitions=table)
+    flash = bytearray(b"\xff" * board.flash_size)
+    for piece in build_pieces(early, app=build_app(early)).pieces:
+        flash[piece.offset : piece.offset + len(piece.data)] = piece.data
+    process = make_board(flash=bytes(flash))
+    with connect(process.port_url, wait=10.0) as session:
+        session.link.call("config.claim", {"public": public_bytes(KEY.public_key()).hex()})
+        with pytest.raises(UpdateError, match="has another flash map than version 0.2.0 of VIRT"):
+            update(session, newer)
+    # By the ROM loader too, where nothing runs that could say so.
+    slot = table["app_a"]
+    flash[slot.offset : slot.end] = b"\xff" * slot.size
+    process = make_board(flash=bytes(flash))
+    with pytest.raises(FaretapError, match="has another flash map than this version of VIRTUAL"):
+        update_by_rom(process.port_url, newer, trust=KEY.public_key())
+    after = (process.state / "flash.bin").read_bytes()
+    assert after[0x8000:0x9000] == bytes(flash[0x8000:0x9000])
+    assert after[table["vfs"].offset :] == bytes(flash[table["vfs"].offset :])

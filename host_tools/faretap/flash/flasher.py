@@ -36,6 +36,7 @@ from faretap.flash.errors import FlashError, on_connect, on_write
 from faretap.flash.port import open_for_flashing
 from faretap.flash.quiet import quiet
 from faretap.flash.unread import Reader
+from faretap.image import variant
 from faretap.image.cache import cache_dir
 from faretap.image.partitions import TABLE_OFFSET
 from faretap.image.whole import Piece, Pieces, build_pieces
@@ -145,10 +146,13 @@ def flash(
     dead: list[int] = []
     blank = False  # an earlier attempt has erased all
     costs: list[losses.Plan] = []
+    brings_map = any(map(_is_table, wanted.pieces))
 
     def plan(reader: Reader, say: Progress) -> losses.Plan:
         if not blank:
-            costs.append(losses.plan(port, reader, board, erase, force, running, say))
+            costs.append(
+                losses.plan(port, reader, board, erase, force, running, say, brings_map=brings_map)
+            )
         return losses.Plan() if blank else costs[-1]
 
     with quiet(bar.moved):
@@ -353,6 +357,9 @@ def _flash_size(esp: Any, port: str, board: Board) -> int:
             f"{board.flash_size >> 20} MB.",
             _fitting(esp.CHIP_NAME, size),
         )
+    problem = variant.memory_objection(board, list(esp.get_chip_features()))
+    if problem:
+        raise FlashError(f"The chip at {port} {problem}.", "Take another module.")
     esp.flash_set_parameters(size)
     return size
 

@@ -141,14 +141,23 @@ def plan(
     force: bool,
     running: Running | None = None,
     say: Callable[[str, int, int], None] = lambda what, done, total: None,
+    *,
+    brings_map: bool = True,
 ) -> Plan:
     """Look at a flash, and say what flashing `board` costs. Raises FlashError if that is refused:
-    nothing was written then. `port` is "" for a flash that no port leads to."""
+    nothing was written then. `port` is "" for a flash that no port leads to. `brings_map`: a new
+    partition table is among what is to be written."""
     new = board.partitions
     table = new.to_binary()
     same = reader.read(TABLE_OFFSET, TABLE_SIZE) == table
     if same and not erase:
         return Plan()
+    if not same and not brings_map:
+        raise FlashError(
+            f"{_at(port)} has another flash map than this version of {board.name}.",
+            f"Flash all of it: faretap flash --board {board.name}"
+            + (f" --port {port}." if port else "."),
+        )
     sector = reader.read(TABLE_OFFSET, SECTOR)
     old, moving, allowed = _old(sector)
     found = Plan()

@@ -19,7 +19,7 @@ from esptool.bin_image import LoadFirmwareImage
 from esptool.util import FatalError
 
 from faretap.boards import CHIPS, Board
-from faretap.image import partitions
+from faretap.image import partitions, variant
 from faretap.image.app import MIN_MICROPYTHON
 from faretap.image.cache import cache_dir, write_whole
 from faretap.image.errors import ImageError
@@ -74,11 +74,15 @@ def obtain(board: Board, file: Path | None = None) -> MicroPython:
 
 
 def _where_from(board: Board) -> str:
+    return f"Which MicroPython? Give --micropython FILE once: {_right(board)}."
+
+
+def _right(board: Board) -> str:
     wanted = board.devices.micropython
-    variant = f" (variant {wanted.variant})" if wanted.variant else ""
+    which = f"variant {wanted.variant}" if wanted.variant else "the standard variant"
     return (
-        f"Which MicroPython? Give --micropython FILE once: the .bin of {wanted.board}{variant}, "
-        f"{MIN_MICROPYTHON} or later, from https://micropython.org/download/{wanted.board}/."
+        f"the .bin of {wanted.board} ({which}), {MIN_MICROPYTHON} or later, "
+        f"from https://micropython.org/download/{wanted.board}/"
     )
 
 
@@ -117,6 +121,9 @@ def read(data: bytes, board: Board, source: str) -> MicroPython:
             f"{source} needs {len(app)} bytes; {board.name} has {factory.size} for MicroPython."
         )
     version = _version(app, source)
+    problem = "" if board.virtual else variant.objection(app, board, source)
+    if problem:
+        raise ImageError(f"{source} {problem}.", f"Take {_right(board)}.")
     return MicroPython(
         bootloader=with_flash_size(bootloader, board.flash_size),
         app=app,

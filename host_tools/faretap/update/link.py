@@ -85,6 +85,7 @@ def update(
             NEXT_STEPS["not_for_me"],
             "not_for_me",
         )
+    _check_map(state, container)
     first = -1
     start = time.monotonic()
 
@@ -107,6 +108,24 @@ def update(
     if restart:
         _restart(session, container, result["slot"])
     return _report(state, container, result["slot"], sent, seconds, restart)
+
+
+def _check_map(state: dict[str, Any], container: Container) -> None:
+    """UpdateError if the validator's flash map is another than the image was made for: it finds
+    its partitions by name, and some would not be there. Boards of others are not known here."""
+    from faretap import boards
+
+    if container.board not in boards.names():
+        return
+    slot = boards.load(container.board).partitions["app_a"].size
+    if state.get("size") != slot:
+        raise UpdateError(
+            f"The validator has another flash map than version {container.version} of "
+            f"{container.board} needs.",
+            f"Flash it by cable, which brings the new one: faretap flash --board "
+            f"{container.board}.",
+            "map",
+        )
 
 
 def history(session: Session) -> list[dict[str, Any]]:

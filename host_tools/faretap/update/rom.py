@@ -61,7 +61,15 @@ def update_by_rom(
         app=container.app,
         micropython=MicroPython(b"", b"", str(state.get("micropython", "")), "", "as it is"),
     )
-    return flash(port, board, pieces=pieces, progress=progress, wait_hello=wait_hello, baud=baud)
+    return flash(
+        port,
+        board,
+        pieces=pieces,
+        progress=progress,
+        wait_hello=wait_hello,
+        baud=baud,
+        force=container.downgrade,  # signed as such; there is nothing else that it may lose
+    )
 
 
 def check(

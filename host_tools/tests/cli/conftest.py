@@ -161,6 +161,11 @@ def board(make_board: Callable[..., VirtualProcess]) -> VirtualProcess:
     return make_board()
 
 
+MACHINES = {
+    0: b"Generic ESP32 module with ESP32\0",
+    9: b"Generic ESP32S3 module with Octal-SPIRAM with ESP32S3\0",
+    5: b"ESP32C3 module with ESP32C3\0",
+}
 DROM = {0: 0x3F400020, 9: 0x3C000020, 5: 0x3C000020}
 
 
@@ -194,7 +199,9 @@ def release(tmp_path: Path) -> Callable[..., Path]:
         about = (about + b"micropython".ljust(32, b"\0")).ljust(256, b"\0")
         data = esp_image(chip_id, b"second stage" * 90).ljust(0x8000 - first, b"\xff")
         data = (data + table.ljust(0xC00, b"\xff")).ljust(0x10000 - first, b"\xff")
-        data += esp_image(chip_id, about + b"MicroPython v1.26.1 on 2025-09-11; Generic" * 9)
+        data += esp_image(
+            chip_id, about + b"MicroPython v1.26.1 on 2025-09-11\0" * 9 + MACHINES[chip_id]
+        )
         if spoil is not None:
             data = data[:spoil] + bytes([data[spoil] ^ 0x40]) + data[spoil + 1 :]
         path = tmp_path / f"MICROPYTHON-{chip_id}.bin"

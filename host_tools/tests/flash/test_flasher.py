@@ -211,6 +211,21 @@ def test_a_flash_too_small(virtual: Virtual, make_pieces: MakePieces) -> None:
         flash(process.port_url, board, pieces=make_pieces("1"))
 
 
+def test_a_chip_with_its_memory_on_the_readers_pins(
+    virtual: Virtual, make_pieces: MakePieces, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An ESP32-PICO-V3-02: GPIO 16 and 17 are not to be had."""
+    features = ["Wi-Fi", "Embedded Flash", "Embedded PSRAM"]
+    monkeypatch.setattr("esptool.targets.esp32.ESP32ROM.get_chip_features", lambda self: features)
+    board = virtual()
+    before = (tmp_path / "board" / "flash.bin").read_bytes()
+    with pytest.raises(FlashError) as caught:
+        flash(board.port_url, "VIRTUAL", pieces=make_pieces("1"))
+    text = str(caught.value)
+    assert "has Embedded Flash on GPIO 16 and 17, where VIRTUAL has READER_RX, READER_TX" in text
+    assert (tmp_path / "board" / "flash.bin").read_bytes() == before
+
+
 def test_a_board_without_power(
     virtual: Virtual, make_pieces: MakePieces, monkeypatch: pytest.MonkeyPatch
 ) -> None:

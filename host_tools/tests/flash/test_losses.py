@@ -149,6 +149,14 @@ def test_a_map_that_moves_the_journal_waits_until_it_is_read(
     assert ask(data) == Plan()
 
 
+def test_an_update_never_brings_a_map() -> None:
+    """It writes a slot by this version's map, which would be somebody else's place on another."""
+    for force in (False, True):
+        with pytest.raises(FlashError, match="has another flash map than this version of ESP32_B"):
+            ask(flash_of(OLD, 12, 12), brings_map=False, force=force)
+    assert ask(flash_of(NEW, 12), brings_map=False) == Plan()
+
+
 @pytest.mark.parametrize(("records", "acked"), [(0, 0), (7, 7), (1500, 1500)])
 def test_a_map_moves_where_all_is_read(records: int, acked: int) -> None:
     data = flash_of(OLD, records, acked)

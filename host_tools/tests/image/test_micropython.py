@@ -12,6 +12,7 @@ from esptool.bin_image import LoadFirmwareImage
 
 from faretap import boards
 from faretap.image import ImageError, partitions
+from faretap.image.cache import cache_dir
 from faretap.image.micropython import obtain, read, with_flash_size
 from faretap.image.whole import build_pieces, whole_flash
 
@@ -24,6 +25,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+# `sys.implementation._machine` of the variants that the boards take.
+MACHINES = {
+    0: b"; Generic ESP32 module with ESP32\0",
+    9: b"; Generic ESP32S3 module with Octal-SPIRAM with ESP32S3\0",
+    5: b"; ESP32C3 module with ESP32C3\0",
+}
 DROM = {0: 0x3F400020, 9: 0x3C000020, 5: 0x3C000020}
 
 
@@ -77,10 +84,12 @@ def release() -> Release:
         chip_id: int = 0,
         version: str = "v1.26.1",
         project: str = "micropython",
-        text: bytes = b"MicroPython v1.26.1 on 2025-09-11; Generic",
+        text: bytes | None = None,
         padding: int = 5000,
     ) -> bytes:
         first = 0x1000 if chip_id == 0 else 0
+        if text is None:
+            text = b"MicroPython v1.26.1 on 2025-09-11\0" + MACHINES[chip_id]
         entries = table_entry(1, 2, 0x9000, 0x6000, b"nvs")
         entries += table_entry(0, 0, 0x10000, 0x1F0000, b"factory")
         table = entries + b"\xeb\xeb" + b"\xff" * 14 + hashlib.md5(entries).digest()
@@ -207,6 +216,25 @@ def test_a_file_is_asked_for_once(release: Release, tmp_path: Path) -> None:
         obtain(board, file)
     with pytest.raises(ImageError, match="--micropython FILE"):
         obtain(boards.load("ESP32_BUS"))
+
+
+def test_another_variant_is_refused_and_not_kept(release: Release, tmp_path: Path) -> None:
+    board = boards.load("ESP32_BUS")
+    file = tmp_path / "ESP32_GENERIC-20250911-v1.26.1.bin"  # as it may have been renamed
+    file.write_bytes(release(0, text=b"MicroPython v1.26.1 on 2025-09-11\0ESP32_GENERIC-SPIRAM\0"))
+    with pytest.raises(ImageError) as caught:
+        obtain(board, file)
+    text = str(caught.value)
+    assert "is MicroPython for ESP32_GENERIC, variant SPIRAM: it takes GPIO 16 and 17" in text
+    assert "Take the .bin of ESP32_GENERIC (the standard variant)" in text and "\n" not in text
+    with pytest.raises(ImageError, match="--micropython FILE"):
+        obtain(board)
+    # One that was kept before is looked at as well.
+    kept = cache_dir() / "micropython" / "ESP32_BUS.bin"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(file.read_bytes())
+    with pytest.raises(ImageError, match="kept from last time is MicroPython for"):
+        obtain(board)
 
 
 def test_a_refused_file_is_not_kept(release: Release, tmp_path: Path) -> None:
