@@ -10,9 +10,10 @@ flash is kept in DIR. An empty flash is filled first.
 from __future__ import annotations
 
 import contextlib
-import queue
 import tempfile
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,32 @@ _SYMPTOMS = (
 _ROM_SYNC = b"\xc0\x00\x08\x24\x00\x00\x00\x00\x00\x07\x07\x12\x20" + b"\x55" * 32 + b"\xc0"
 
 
+_RECENT = 2000  # notifications that nobody asked for are kept: a scenario's taps of half an hour
+
+
+class Recent:
+    """The last notifications; of more than are kept the oldest go. Thread-safe."""
+
+    def __init__(self, most: int = _RECENT) -> None:
+        self._kept: deque[tuple[str, dict[str, Any]]] = deque(maxlen=most)
+        self._changed = threading.Condition()
+
+    def put(self, method: str, params: dict[str, Any]) -> None:
+        with self._changed:
+            self._kept.append((method, params))
+            self._changed.notify()
+
+    def get(self, timeout: float = 0.0) -> tuple[str, dict[str, Any]] | None:
+        """The oldest, or None if none comes within `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._kept), timeout)
+            return self._kept.popleft() if self._kept else None
+
+    def clear(self) -> None:
+        with self._changed:
+            self._kept.clear()
+
+
 class NotReady(FaretapError):
     """Something answers at the port, or nothing does, but not a running validator."""
 
@@ -72,7 +99,7 @@ class Session:
         self.link = link
         self.bench = bench
         self.console = bytearray()  # the last 64 KB of console text
-        self.notifications: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        self.notifications = Recent()
         self.on_text: Callable[[bytes], None] | None = None
         self.on_notification: Callable[[str, dict[str, Any]], None] | None = None
         link.on_text = self._text
@@ -85,7 +112,7 @@ class Session:
             self.on_text(data)
 
     def _notification(self, method: str, params: dict[str, Any]) -> None:
-        self.notifications.put((method, params))
+        self.notifications.put(method, params)
         if self.on_notification:
             self.on_notification(method, params)
 
@@ -98,13 +125,11 @@ class Session:
         """The next notification of that kind that matches, or None after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
-            try:
-                name, params = self.notifications.get(timeout=min(left, 0.25))
-            except queue.Empty:
+            came = self.notifications.get(timeout=min(left, 0.25))
+            if came is None:
                 self.link.check()
-                continue
-            if name == method and matches(params):
-                return params
+            elif came[0] == method and matches(came[1]):
+                return came[1]
         return None
 
     def listen(self) -> None:
@@ -114,9 +139,7 @@ class Session:
             self.link.call("log.recent")
 
     def forget_notifications(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self.notifications.get_nowait()
+        self.notifications.clear()
 
     def await_running(self, timeout: float = 3.0) -> dict[str, Any]:
         """The answer to `info`; NotReady with what is wrong instead, as far as it can be seen."""

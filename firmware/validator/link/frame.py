@@ -67,7 +67,7 @@ def _header_check(buf, at):
     return ~(buf[at + 1] + buf[at + 2] + buf[at + 3] + buf[at + 4]) & 0xFF
 
 
-def _decode_message(frame):
+def _decode_message(frame, loads):
     """The object in `1E … LF`, or None if the check fails."""
     n = len(frame)
     if n < 8 or frame[n - 6] != 0x23:
@@ -76,7 +76,7 @@ def _decode_message(frame):
     try:
         if int(bytes(frame[n - 5 : n - 1]), 16) != crc16(body):
             return None
-        return json.loads(body)
+        return loads(body)
     except (ValueError, MemoryError):  # on the validator, nested brackets by the hundred
         return None
 
@@ -86,11 +86,13 @@ class Decoder:
 
     `("message", object)`, `("block", (channel, sequence, payload))`, `("text", bytes)` for console
     text and `("bad", bytes)` for what began as a frame and was damaged. No byte is lost silently.
+    `loads` makes an object of a message's bytes, or raises ValueError.
     """
 
-    def __init__(self, max_message=65536, max_block=8192):
+    def __init__(self, max_message=65536, max_block=8192, loads=json.loads):
         self.max_message = max_message
         self.max_block = max_block
+        self._loads = loads
         self._buf = bytearray()
 
     def feed(self, data):
@@ -139,7 +141,7 @@ class Decoder:
             events.append((BAD, bytes(buf[at:])))
             return len(buf) - at
         frame = memoryview(buf)[at : end + 1]
-        message = _decode_message(frame)
+        message = _decode_message(frame, self._loads)
         if message is None:
             events.append((BAD, bytes(frame)))
         else:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from faretap.bounded import loads
 from faretap.config import keys
 from faretap.config.bundle import Bundle, read
 from faretap.config.errors import ConfigError
+from faretap.link.answers import clean
 from faretap.link.client import NoAnswer, Refused
+from faretap.shown import shown
 
 PIECE = 600  # bytes of the body in one call: in base64 what the validator's message limit holds
+_TRIES = 16  # pieces without getting on; a validator that was reset asks from the start again
+_MEMBER = 1 << 16  # bytes of one member of a configuration, twice what a bank holds
+_MEMBERS = 64
 _PATIENCE = 8.0  # seconds: it erases, verifies, and lets a rider pass before it answers
 
 Progress = Callable[[int, int], None]
@@ -83,13 +88,16 @@ def push(link: Caller, data: bytes, progress: Progress | None = None) -> dict[st
     begun = _call(link, "config.begin", {"head": bundle.head.hex()})
     at = _offset(begun, bundle)
     again = 0
+    best = at
     while at < len(bundle.text):
         if progress:
             progress(at, len(bundle.text))
         piece = base64.b64encode(bundle.text[at : at + PIECE]).decode()
         following = _offset(_call(link, "config.data", {"at": at, "data": piece}), bundle)
-        again = 0 if following > at else again + 1
-        if again > 3:
+        # Further on than ever counts: to and fro would have no end.
+        again = 0 if following > best else again + 1
+        best = max(best, following)
+        if again > _TRIES:
             raise ConfigError(f"The validator takes nothing from byte {at} on.", "Push it again.")
         at = following
     if progress:
@@ -114,18 +122,42 @@ def _offset(answer: dict[str, Any], bundle: Bundle) -> int:
 def pull(link: Caller) -> dict[str, Any]:
     """The configuration that runs, without what is secret; {} if none does."""
     body: dict[str, Any] = {}
-    for name in _call(link, "config.read")["names"]:
-        text = b""
-        left = 1
-        while left:
-            answer = _call(link, "config.read", {"name": name, "at": len(text)})
-            part = base64.b64decode(answer["data"])
-            left = answer["left"]
-            text += part
-            if left and not part:
-                raise ConfigError(f"The validator does not give the whole of {name}.")
-        body[name] = json.loads(text)
+    names = _call(link, "config.read").get("names")
+    if not isinstance(names, list) or len(names) > _MEMBERS:
+        raise ConfigError("The validator does not say which members its configuration has.")
+    for name in names:
+        text = _member(link, name)
+        try:
+            body[name] = clean(loads(text, _MEMBER))
+        except ValueError as e:
+            raise ConfigError(
+                f"What the validator gives for {shown(name)} is no JSON: {shown(e, 200)}.",
+                "Push its configuration again.",
+            ) from None
     return body
+
+
+def _member(link: Caller, name: str) -> bytes:
+    """The JSON of one member. What is left has to become less with each piece."""
+    text = b""
+    before: int | None = None
+    while before != 0:
+        answer = _call(link, "config.read", {"name": name, "at": len(text)})
+        try:
+            part = base64.b64decode(answer["data"], validate=True)
+            left = int(answer["left"])
+        except (KeyError, ValueError, TypeError):
+            part, left = b"", -1
+        wrong = left < 0 or (before is not None and left >= before)
+        text += part
+        if wrong or (left and not part) or len(text) + left > _MEMBER:
+            raise ConfigError(
+                f"The validator does not give the whole of {shown(name)}: after "
+                f"{len(text):,} bytes it says that {left:,} are left.",
+                "Push its configuration again.",
+            )
+        before = left
+    return text
 
 
 def _call(link: Caller, method: str, params: dict[str, Any] | None = None) -> Any:

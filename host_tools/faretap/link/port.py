@@ -22,6 +22,7 @@ from faretap.devices import group_of, stolen_adapter
 from faretap.errors import PortError
 from faretap.link.native import NativePort
 from faretap.link.remote import RemotePort
+from faretap.link.tcp import SocketPort
 
 DEFAULT_BAUD = 115200
 FAST_BAUD = 460800  # for flashing; where the line is dead at it, lower ones are tried
@@ -53,15 +54,20 @@ def open_port(
     try:
         if kind == "rfc2217":
             return _open_remote(port, baud)
-        device = serial.serial_for_url(port, do_not_open=True, timeout=0.02)
-        native = kind != "socket" and native_usb(str(device.port or ""))
+        native = False
+        if kind == "socket":
+            device = SocketPort(None, timeout=0.02)
+            device.port = port
+        else:
+            device = serial.serial_for_url(port, do_not_open=True, timeout=0.02)
+            native = native_usb(str(device.port or ""))
         if native and returning:
             name, device = device.port, NativePort(timeout=0.02)
             device.port = name
         device.baudrate = baud
+        device.write_timeout = 5
         if kind != "socket":
             device.exclusive = True
-            device.write_timeout = 5
         device.open()
         if kind == "socket":
             # pyserial leaves it on, and each call would wait for the acknowledgement of the last.

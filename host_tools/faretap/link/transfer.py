@@ -24,9 +24,10 @@ from __future__ import annotations
 import binascii
 import contextlib
 import hashlib
-import queue
+import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -50,6 +51,9 @@ _PULL_BLOCKS = 64  # at least
 _PULL_S = 60.0
 _PULL_AGAIN_S = 4.0
 _PULLS = 8  # times in a row without a single piece
+_LEAST_BAUD = 200  # bytes a second: a transfer that takes longer than at this rate has failed
+_ONE_PLACE = 16  # pieces that leave the cursor where it is: keys and contexts of one record
+_MOST_BYTES = 32 << 20  # of one pull: twice the largest flash
 
 
 class HasLink(Protocol):
@@ -115,12 +119,16 @@ class _Sending:
         self._data = data
         self._progress = progress
         self._id = -1
-        self._words: queue.Queue[_Wanted] = queue.Queue()
+        # Only the last few matter; more than that is a flood.
+        self._words: deque[_Wanted] = deque(maxlen=64)
+        self._came = threading.Condition()
 
     def run(self) -> Any:
         with _blocks(self._link, self._word):
             wanted = self._begin()
             self._spoke = self._moved = time.monotonic()
+            self._end = self._moved + _PATIENCE_S + self._data.size / _LEAST_BAUD
+            self._best = (wanted.number, wanted.at)
             count = len(self._data.blocks)
             # What looks like the end may be a damaged word: so it is asked for.
             while wanted.number < count or (wanted := self._state()).number < count:
@@ -155,31 +163,39 @@ class _Sending:
             where = wanted.number.to_bytes(2, "big") + at.to_bytes(2, "big")
             self._link.send_block(CHANNEL, self._id, where + piece)
             at += len(piece)
-            if not self._words.empty():
+            if self._words:
                 break  # something is missing, or the transfer failed
-        return self._next(wanted)
+        return self._next()
 
-    def _next(self, before: _Wanted) -> _Wanted:
+    def _next(self) -> _Wanted:
         """Wait for the validator's word, and ask for it if none comes."""
         if time.monotonic() - self._spoke > _SIGN_S:
             self._state()
-        try:
-            wanted = self._words.get(timeout=_STATE_S)
-            while not self._words.empty():
-                wanted = self._words.get()  # only the last one counts
-        except queue.Empty:
-            wanted = self._state()
-        if wanted.failed:
-            wanted = self._state()
+        word = self._last_word(_STATE_S)
+        wanted = self._state() if word is None or word.failed else word
+        self._progressed(wanted)
+        return wanted
+
+    def _progressed(self, wanted: _Wanted | None) -> None:
+        """Further on than ever before counts; to and fro does not."""
         now = time.monotonic()
-        if (wanted.number, wanted.at) != (before.number, before.at):
+        if wanted is not None and (wanted.number, wanted.at) > self._best:
+            self._best = (wanted.number, wanted.at)
             self._moved = now
-        elif now - self._moved > _PATIENCE_S:
+        if now - self._moved > _PATIENCE_S or now > self._end:
             raise NoAnswer(
-                f"The validator at {self._link.name} takes nothing in for {_PATIENCE_S:g} s.",
+                f"The validator at {self._link.name} takes nothing in for {_PATIENCE_S:g} s, "
+                "or too little.",
                 "Is the line that bad? Run the same command again: it goes on where it was.",
             )
-        return wanted
+
+    def _last_word(self, timeout: float) -> _Wanted | None:
+        """Of the words that came only the last one counts."""
+        with self._came:
+            self._came.wait_for(lambda: bool(self._words), timeout)
+            word = self._words[-1] if self._words else None
+            self._words.clear()
+            return word
 
     def _state(self) -> _Wanted:
         """Ask what is wanted; waits while the validator is at work on a block."""
@@ -191,24 +207,25 @@ class _Sending:
                     "The validator gave up this transfer: it was reset, or another host came.",
                     "Run the same command again: it goes on where it was.",
                 )
-            if "fault" in state:
-                raise Refused("transfer", -32000, state["fault"], state["data"])
-            if not state["busy"]:
-                self._forget()
-                return self._at(state["next"], state["held"])
-            with contextlib.suppress(queue.Empty):
-                return self._words.get(timeout=0.5)
-
-    def _forget(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._words.get_nowait()
+            if state.get("fault") is not None:
+                raise Refused("transfer", -32000, state["fault"], state.get("data"))
+            if not state.get("busy"):
+                with self._came:
+                    self._words.clear()
+                return self._at(state.get("next", 0), state.get("held", 0))
+            if (word := self._last_word(0.5)) is not None:
+                return word
+            self._progressed(None)
 
     def _word(self, channel: int, sequence: int, data: bytes) -> None:
         if channel != CHANNEL or sequence != self._id or len(data) != 5:
             return
         number, at = int.from_bytes(data[1:3], "big"), int.from_bytes(data[3:5], "big")
-        self._words.put(_Wanted(number, at, failed=data[0] != 0))
+        if number > len(self._data.blocks):
+            return
+        with self._came:
+            self._words.append(_Wanted(number, at, failed=data[0] != 0))
+            self._came.notify()
 
 
 def pull(
@@ -216,17 +233,20 @@ def pull(
     kind: str,
     params: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] = lambda cursor: None,
+    end: int | None = None,
 ) -> Iterator[tuple[int, bytes]]:
     """All pieces of a source, as (cursor behind it, data), in order.
 
     `params["from"]` is where to begin, 0 if it is missing. `progress(cursor)` is called as pieces
-    come in. Raises NoAnswer if nothing arrives any more.
+    come in. Raises NoAnswer if nothing arrives any more, LinkError if a cursor goes back, stays
+    where it is, or goes beyond `end`.
     """
     link = session.link
     baud = int(link.device.baudrate)
     asked = {"from": 0, **(params or {}), "kind": kind, "baud": baud}
-    asked["blocks"] = max(_PULL_BLOCKS, baud // _PULL_BAUD)
+    most = asked["blocks"] = max(_PULL_BLOCKS, baud // _PULL_BAUD)
     idle = 0
+    way = _Way(link, kind, int(asked["from"]), end)
     while idle < _PULLS:
         got: list[list[tuple[int, bytes]]] = []
 
@@ -234,7 +254,7 @@ def pull(
             channel: int, sequence: int, data: bytes, got: list[list[tuple[int, bytes]]] = got
         ) -> None:
             # What comes behind a gap is asked for again: the cursor would jump over it.
-            if channel == FROM_VALIDATOR and sequence == len(got) & 0xFF:
+            if channel == FROM_VALIDATOR and sequence == len(got) & 0xFF and len(got) < most:
                 pieces = split(data)
                 if pieces:
                     got.append(pieces)
@@ -243,17 +263,51 @@ def pull(
         with _blocks(link, block):
             answer = link.call("transfer.pull", asked, timeout=_PULL_S, again=_PULL_AGAIN_S)
         lost = len(got) != answer["blocks"]
-        idle = 0 if got or not lost else idle + 1
+        before = asked["from"]
         for pieces in got:
-            yield from pieces
+            for cursor, piece in pieces:
+                way.step(cursor, piece)
+                yield cursor, piece
         if got:
             asked["from"] = got[-1][-1][0]
         if not lost and not answer["more"]:
             return
+        idle = 0 if asked["from"] != before else idle + 1
     raise NoAnswer(
         f"The validator at {link.name} sends {kind}, and nothing of it arrives.",
         "Take a lower rate, or check the cable.",
     )
+
+
+class _Way:
+    """Where a pull has come to: it must get on, and has an end."""
+
+    def __init__(self, link: Link, kind: str, at: int, end: int | None) -> None:
+        self._link = link
+        self._kind = kind
+        self._at = at
+        self._end = end
+        self._here = 0
+        self._bytes = 0
+
+    def step(self, cursor: int, piece: bytes) -> None:
+        self._bytes += len(piece)
+        self._here = self._here + 1 if cursor == self._at else 0
+        why = ""
+        if cursor < self._at:
+            why = f"it goes back from {self._at} to {cursor}"
+        elif self._here > _ONE_PLACE:
+            why = f"it stays at {cursor}"
+        elif self._end is not None and cursor > self._end:
+            why = f"it is at {cursor}, and said to have no more than up to {self._end - 1}"
+        elif self._bytes > _MOST_BYTES:
+            why = f"more than {_MOST_BYTES:,} bytes came"
+        if why:
+            raise LinkError(
+                f"The {self._kind} of the validator at {self._link.name} have no end: {why}.",
+                "What came before is kept. Is it a validator?",
+            )
+        self._at = cursor
 
 
 def split(data: bytes) -> list[tuple[int, bytes]]:

@@ -116,7 +116,7 @@ def from_wire(wire: Mapping[str, Any], find: Find | None = None) -> Record:
         raise RecordsError(f"Record {seq}: its chain value has {len(chain)} bytes, not 8.")
     try:
         fields = wire_format.decode(body, find)
-    except wire_format.RecordError as e:
+    except (wire_format.RecordError, RecursionError) as e:
         raise RecordsError(
             f"Record {seq} cannot be read: {e}.",
             "If the validator's firmware is newer than this tool, update the tool.",

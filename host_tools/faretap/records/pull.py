@@ -9,6 +9,8 @@ from faretap.records.evidence import KeyBlocks
 from faretap.records.model import Record, RecordsError, from_wire
 
 _AT_ONCE = 50
+MORE = 500  # records that riders may add while others are fetched
+_MOST = 200_000  # records of one pull: ten times what the largest journal holds
 
 
 class Caller(Protocol):
@@ -31,6 +33,7 @@ def pull(
     """
     records: list[Record] = []
     blocks = KeyBlocks()
+    last = first - 1
     start: int | None = first
     while start is not None:
         answer = link.call("records.read", {"from": start, "max": at_once})
@@ -42,6 +45,10 @@ def pull(
         except (TypeError, ValueError) as e:
             raise RecordsError("The validator's answer to records.read has no contexts.") from e
         for wire in answer["records"]:
+            seq = wire.get("seq") if isinstance(wire, dict) else None
+            if isinstance(seq, int) and seq <= last:
+                raise RecordsError(f"The validator goes back from record {last} to {seq}.")
+            last = seq if isinstance(seq, int) else last
             try:
                 records.append(from_wire(wire, blocks.find))
             except RecordsError as e:
@@ -49,6 +56,12 @@ def pull(
                     raise
                 on_problem(e)
         following = answer.get("next")
+        if following is not None and (not answer["records"] or len(records) > _MOST):
+            raise RecordsError(
+                f"The validator says that more records come, and none do from {start} on."
+                if not answer["records"]
+                else f"The validator's records have no end: more than {_MOST:,} came."
+            )
         if following is not None and (not isinstance(following, int) or following <= start):
             # Asked again it would answer the same for ever.
             raise RecordsError(f"The validator goes back from record {start} to {following!r}.")

@@ -17,6 +17,7 @@ from faretap.image.container import Container
 from faretap.link import NoAnswer, Refused, transfer
 from faretap.link.port import DEFAULT_BAUD
 from faretap.session import Session
+from faretap.shown import shown
 from faretap.update.errors import UpdateError
 
 Progress = Callable[[int, int], None]
@@ -105,9 +106,16 @@ def update(
         ) from e
     seconds = time.monotonic() - start
     sent = packed.size - max(first, 0)
+    slot = str(result.get("slot", ""))
+    if slot != state["idle"]:
+        raise UpdateError(
+            f"The validator took the image and says that it is in slot {shown(slot) or '?'}, "
+            f"not {state['idle']}.",
+            "See what runs: faretap update --history.",
+        )
     if restart:
-        _restart(session, container, result["slot"])
-    return _report(state, container, result["slot"], sent, seconds, restart)
+        _restart(session, container, slot)
+    return _report(state, container, slot, sent, seconds, restart)
 
 
 def _check_map(state: dict[str, Any], container: Container) -> None:

@@ -12,12 +12,20 @@ import socket
 import time
 import types
 import urllib.parse
+from collections import deque
+from pathlib import Path
 from typing import Any
+
+from faretap.bounded import loads
+from faretap.errors import FaretapError
 
 from .connection import GREETING
 
+_EVENTS = 10000  # that nobody asked for are kept
+_LINE = 1 << 22  # bytes of an answer
 
-class BenchError(Exception):
+
+class BenchError(FaretapError):
     """The board refused, or is not there: one sentence."""
 
 
@@ -36,7 +44,8 @@ class BenchClient:
         self._timeout = timeout
         self._number = 0
         self._buffer = b""
-        self._events: list[dict[str, Any]] = []
+        self._events: deque[dict[str, Any]] = deque(maxlen=_EVENTS)
+        self._files: dict[str, Path] = {}
         try:
             self._socket = socket.create_connection((host, port), timeout)
         except OSError as e:
@@ -97,7 +106,7 @@ class BenchClient:
     def event(self, timeout: float) -> dict[str, Any] | None:
         """The next event after `watch`, or None if there is none within `timeout` seconds."""
         if self._events:
-            return self._events.pop(0)
+            return self._events.popleft()
         try:
             return self._message(time.monotonic() + timeout)
         except TimeoutError:
@@ -124,11 +133,28 @@ class BenchClient:
         self.call("cut", operation=operation, how=how)
 
     def present(self, card: str, **options: Any) -> None:
-        """Hold a simulated card to the reader (`faretap.sim.cards.names()`)."""
-        self.call("present", card=card, options=options)
+        """Hold a simulated card to the reader (`faretap.sim.cards.names()`).
+
+        `trace` and `state` are files of this process: the card's APDUs go into the one when it is
+        withdrawn, the other keeps a purse's memory. The board does not hear of either's name.
+        """
+        files = {key: Path(options.pop(key)) for key in ("trace", "state") if options.get(key)}
+        keep: dict[str, Any] = {"trace": True} if "trace" in files else {}
+        if "state" in files:
+            keep["state"] = _memory(files["state"])
+        self.call("present", card=card, options=options, keep=keep)
+        self._files = files
 
     def withdraw(self) -> None:
         self.call("withdraw")
+        files, self._files = self._files, {}
+        if not files:
+            return
+        kept = self.call("kept")
+        for key, path in files.items():
+            content = kept.get(key)
+            if content is not None:
+                _put(path, content if isinstance(content, str) else json.dumps(content))
 
     def scan(self, code: bytes | str, hold: float = 0.0) -> bool:
         """Hold a code to the scan engine for `hold` seconds: its bytes, or the name of a known
@@ -145,18 +171,51 @@ class BenchClient:
     def watch(self, on: bool = True) -> None:
         self.call("watch", on=on)
 
+    def _receive(self, deadline: float) -> bytes:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(left)
+        return self._socket.recv(65536)
+
     def _message(self, deadline: float) -> dict[str, Any]:
         while b"\n" not in self._buffer:
-            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-            data = self._socket.recv(65536)
+            if len(self._buffer) > _LINE:
+                raise BenchError(f"{self._where} answers, but is no virtual validator.")
+            data = self._receive(deadline)
             if not data:
                 raise BenchError(f"The virtual validator at {self._where} hung up.")
             self._buffer += data
         line, self._buffer = self._buffer.split(b"\n", 1)
+        if time.monotonic() > deadline:
+            raise TimeoutError("it says other things instead")
         try:
-            message = json.loads(line)
+            message = loads(line, _LINE)
         except ValueError:
             message = None
         if not isinstance(message, dict):
             raise BenchError(f"{self._where} answers, but is no virtual validator.")
         return message
+
+
+def _memory(file: Path) -> dict[str, Any] | None:
+    """A purse's memory out of its file, None if there is none yet."""
+    if not file.exists():
+        return None
+    try:
+        memory = loads(file.read_bytes(), _LINE)
+    except (OSError, ValueError) as e:
+        raise BenchError(f"{file} does not hold a purse card's state: {e}.") from None
+    if not isinstance(memory, dict):
+        raise BenchError(f"{file} does not hold a purse card's state.")
+    return memory
+
+
+def _put(file: Path, text: str) -> None:
+    """As a whole, or not at all."""
+    fresh = file.with_name(file.name + ".new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(file)
+    except OSError as e:
+        raise BenchError(f"{file} cannot be written: {e.strerror}.") from None

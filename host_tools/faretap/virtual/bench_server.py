@@ -11,6 +11,8 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+from faretap.bounded import loads
+
 from .parts import Refused, code
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class BenchSession:
     def _request(self, line: bytes) -> None:
         number = None
         try:
-            request = json.loads(line)
+            request = loads(line, _MAX_LINE)
             if not isinstance(request, dict):
                 raise Refused("A request is a JSON object.")
             number = request.pop("id", None)
@@ -90,14 +92,21 @@ class BenchSession:
             board.chip.cut(_number(request, "operation"), HOW.index(how))
             return {}
         if name == "present":
-            board.present(str(request.get("card", "")), _options(request))
+            board.present(
+                str(request.get("card", "")), _options(request), _options(request, "keep")
+            )
             return {}
+        if name == "kept":
+            return board.kept()
         if name == "withdraw":
             board.withdraw()
             return {}
         if name == "scan":
             shown = code(str(request["code"])) if "code" in request else _bytes(request, "hex")
-            return {"read": board.scan(shown, float(request.get("hold", 0.0)))}
+            hold = request.get("hold", 0.0)
+            if isinstance(hold, bool) or not isinstance(hold, (int, float)) or not 0 <= hold < 60:
+                raise Refused('"hold" has to be seconds, up to 60.')
+            return {"read": board.scan(shown, float(hold))}
         if name == "fault":
             board.fault(request)
             return {}
@@ -115,7 +124,7 @@ class BenchSession:
             return {}
         raise Refused(
             f"There is no {name!r} to do; there are status, power, reset, cut, present, "
-            "withdraw, scan, fault, pins, display, flash and watch."
+            "kept, withdraw, scan, fault, pins, display, flash and watch."
         )
 
 

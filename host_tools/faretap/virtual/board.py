@@ -28,6 +28,7 @@ from .bench_server import BenchSession
 from .chip import HEAP, Chip
 from .connection import Connection, SerialClient
 from .flash import SIZE, Flash, FlashError
+from .kept import Kept
 from .parts import Refused
 from .reset_circuit import ResetCircuit
 from .ssd1306 import ADDRESS as DISPLAY_ADDRESS
@@ -60,6 +61,7 @@ class VirtualBoard:
     ) -> None:
         # The interpreter is started elsewhere, and has to find its files there.
         self._state = state = state.resolve()
+        self._kept = Kept(state / "card")
         self._listen = listen
         self._heap = heap
         self._unpaced = unpaced
@@ -140,6 +142,7 @@ class VirtualBoard:
 
     def _close(self) -> None:
         shutil.rmtree(self._state / "run", ignore_errors=True)
+        shutil.rmtree(self._state / "card", ignore_errors=True)
         self.flash.close()
         self._lock.close()
 
@@ -233,12 +236,18 @@ class VirtualBoard:
             **chip.counters,
         }
 
-    def present(self, name: str, options: dict[str, Any]) -> None:
+    def present(self, name: str, options: dict[str, Any], keep: dict[str, Any]) -> None:
         """Put a card on the reader. `lose_at_apdu` and `lose` go to the field, the rest makes
-        the card."""
+        the card. `keep`, see kept.py: whether its APDUs are written down, what a purse has in
+        it."""
         reader = parts_module.with_method(self._parts, "field_present", "card reader")
-        moves = {key: options.pop(key) for key in ("lose_at_apdu", "lose") if key in options}
-        reader.field_present(parts_module.card(name, options), **moves)
+        moves = _moves(options)
+        files = self._kept.begin(keep)
+        reader.field_present(parts_module.card(name, options, **files), **moves)
+
+    def kept(self) -> dict[str, Any]:
+        """Of the card that was presented last: its APDUs, what the purse has in it."""
+        return self._kept.read()
 
     def withdraw(self) -> None:
         parts_module.with_method(self._parts, "field_remove", "card reader").field_remove()
@@ -281,6 +290,20 @@ class VirtualBoard:
             return {"hex": self.flash.read(address, min(length, 65536)).hex()}
         except FlashError as e:
             raise Refused(f"{e}.") from None
+
+
+def _moves(options: dict[str, Any]) -> dict[str, Any]:
+    """What a rider does with the card, out of `options`."""
+    moves: dict[str, Any] = {}
+    if "lose_at_apdu" in options:
+        at = moves["lose_at_apdu"] = options.pop("lose_at_apdu")
+        if type(at) is not int or not 1 <= at <= 1000:
+            raise Refused("lose_at_apdu has to be a number from 1 to 1000.")
+    if "lose" in options:
+        moves["lose"] = options.pop("lose")
+        if moves["lose"] not in ("before", "after"):
+            raise Refused("lose has to be before or after.")
+    return moves
 
 
 def _lock(state: Path) -> IO[str]:

@@ -26,12 +26,15 @@ def default_parts() -> dict[int, SerialPart]:
     return {1: Pn532(paced=False), 2: Gm65(paced=False), PSAM_UART: PsamSlot(Psam())}
 
 
-def card(name: str, options: dict[str, Any]) -> Any:
-    """A card model by name; Refused names those that there are."""
+def card(name: str, options: dict[str, Any], **files: str) -> Any:
+    """A card model by name, with options that anybody may choose, and files that only the board
+    does; Refused says what is wrong with them."""
     from faretap.sim import cards
+    from faretap.sim.cards.options import check
 
     try:
-        return cards.make(name, **options)
+        check(options)
+        return cards.make(name, **options, **files)
     except ValueError as e:
         raise Refused(f"There is {e}." if str(e).startswith("no ") else f"{e}.") from None
 

@@ -90,7 +90,10 @@ MISTAKES: list[tuple[str, str]] = [
     ("[[riders]]\nmedium = 'tunion'\ntear = {apdu = 0}", "apdu from 1 on"),
     ("[[riders]]\nmedium = 'mot'\ntear = {apdu = 1}", "riders[1].tear: right would be none"),
     ("[[riders]]\nmedium = 'tunion'\ntear = {step = 'x:after'}", "riders[1].options: tear is at"),
-    ("[[riders]]\nmedium = 'tunion'\noptions = {colour = 1}", "riders[1].options: card tunion:"),
+    (
+        "[[riders]]\nmedium = 'tunion'\noptions = {colour = 1}",
+        "riders[1].options: no option",
+    ),
     ("[[riders]]\nmedium = 'mot'\noptions = {limit = -1}", "riders[1].options:"),
     ("[[riders]]\nmedium = 'tunion'\nback = {}", "riders[1].back.after: missing; right would be"),
     ("[[stop]]\nname = 'A'\nat = 9", "a name of its own for each stop: A stands there twice"),

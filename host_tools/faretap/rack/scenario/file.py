@@ -20,6 +20,7 @@ from faretap.rack.file import RackError
 from faretap.rack.scenario.schema import Scenario, medium_of
 from faretap.reading import read_toml
 from faretap.sim import cards, codes
+from faretap.sim.cards import options as card_options
 
 SUFFIX = ".scenario.toml"
 
@@ -103,8 +104,12 @@ def _beyond(scenario: Scenario) -> list[str]:
             if not options:
                 continue  # all of the catalogues can be made
             try:
-                cards.make(name, **options) if kind == "card" else codes.make(name, **options)
-            except ValueError as e:
+                if kind == "card":
+                    card_options.check(options)
+                    cards.make(name, **options)
+                else:
+                    codes.make(name, **options)
+            except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as e:
                 found.append(f"{where}.options: {e}.")
     changes: dict[str, Any] = {}
     for where, each in [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ def make(name: str, *, trace: str | None = None, **options: Any) -> Card:
     """A new card. ValueError names what is wrong with the name or an option.
 
     `trace` is a file: every APDU of the card goes there as JSON lines, for `faretap replay`.
+    It and a purse's `state` are for callers who may write files: options from elsewhere go through
+    `options.check` first.
     """
     if name not in CARDS:
         raise ValueError(f"no card {name!r}: choose one of {', '.join(CARDS)}")
     entry = CARDS[name]
     try:
         card = entry.make(**{**entry.options, **options})
-    except TypeError as error:
+    except (TypeError, ArithmeticError, KeyError, struct.error) as error:
         raise ValueError(f"card {name}: {error}") from error
     return card if trace is None else Traced(card, Path(trace), name)
 

@@ -61,6 +61,9 @@ class Faults:
         for name, value in options.items():
             if name not in merged:
                 raise ValueError(f"{fault_id} has no option {name}: it takes {', '.join(merged)}")
+            numbers = isinstance(merged[name], (int, float)) and name not in known.options
+            if numbers and (isinstance(value, bool) or not isinstance(value, (int, float))):
+                raise ValueError(f"{fault_id} {name} is a number, not {value!r}")
             allowed = known.choices.get(name)
             if allowed is not None and value not in allowed:
                 raise ValueError(
