@@ -51,7 +51,7 @@ BENCH_CALLS: tuple[tuple[str, dict[str, object]], ...] = (
 
 
 def test_without_the_right_nothing_is_done(
-    service: Session, depot: tuple[Path, ec.EllipticCurvePrivateKey]
+    service: Session, depot: tuple[Path, ec.EllipticCurvePrivateKey], board: VirtualProcess
 ) -> None:
     service.link.on_refused = None
     with pytest.raises(Refused, match="needs a session"):
@@ -64,13 +64,14 @@ def test_without_the_right_nothing_is_done(
         for method, unix in (("reset", 0), ("clock.set", 1_900_000_000)):
             with pytest.raises(Refused, match=r'needs a session|has not the right "change"'):
                 service.link.call(method, {"unix": unix})
-        access.open_session(service.link, depot[1])
+        access.open_session(service.link, depot[1], board.serial)
     service.link.call("records.read", {"from": 0, "max": 1})
 
 
 def test_records_are_read_within_a_session(
     service: Session,
     depot: tuple[Path, ec.EllipticCurvePrivateKey],
+    board: VirtualProcess,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(access.AccessError, match=access.VARIABLE):
@@ -79,6 +80,9 @@ def test_records_are_read_within_a_session(
         tap(service, "quickpass-debit")  # its outcome is told to those who may read records
     monkeypatch.setenv(access.VARIABLE, str(depot[0]))
     monkeypatch.setenv("FARETAP_PASSPHRASE", PASSPHRASE)
+    with pytest.raises(access.AccessError, match="Nobody said which validator"):
+        pull(service.link)
+    monkeypatch.setenv(access.SERIAL, board.serial)
     summary = tap(service, "quickpass-debit")
     assert summary["outcome"] == "accepted"
     records = pull(service.link)  # asked for the right, the link opens the session by itself
@@ -89,9 +93,9 @@ def test_records_are_read_within_a_session(
         pull(service.link)
 
 
-def test_another_key_gets_nothing(service: Session) -> None:
+def test_another_key_gets_nothing(service: Session, board: VirtualProcess) -> None:
     with pytest.raises(access.AccessError, match="none of the configuration's"):
-        access.open_session(service.link, ec.generate_private_key(ec.SECP256R1()))
+        access.open_session(service.link, ec.generate_private_key(ec.SECP256R1()), board.serial)
 
 
 def test_the_console_gives_no_prompt(service: Session) -> None:
@@ -112,9 +116,9 @@ def test_the_console_gives_no_prompt(service: Session) -> None:
 
 
 def test_riders_are_served_as_ever(
-    service: Session, depot: tuple[Path, ec.EllipticCurvePrivateKey]
+    service: Session, depot: tuple[Path, ec.EllipticCurvePrivateKey], board: VirtualProcess
 ) -> None:
-    access.open_session(service.link, depot[1])
+    access.open_session(service.link, depot[1], board.serial)
     assert tap(service, "quickpass-phone")["outcome"] == "accepted"
     assert scan(service, codes.make("url"))["reason"] == "unsupported"
 

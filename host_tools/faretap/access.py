@@ -4,17 +4,26 @@ A validator in service answers reading and changing calls only within a session 
 `attach(link)` opens one by itself, when a call is refused for want of it and the environment names
 a key: FARETAP_ACCESS, the PEM file of a P-256 key that the configuration lists under "access";
 FARETAP_PASSPHRASE or FARETAP_PASSPHRASE_FILE opens it.
+
+What is signed names a validator. It is the one that this host was *told to reach*: by the caller
+(a rack's slot, a file of records), by `--serial` or FARETAP_SERIAL, or by the person at the
+terminal, who reads it off the label. Never the one that the device names: a rogue validator could
+name any, and pass the signature on to that one.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from faretap import known
 from faretap.config.keys import compressed, load
 from faretap.errors import FaretapError
 from faretap.link import Link, Refused
@@ -22,17 +31,20 @@ from faretap.reading import read_passphrase
 from validator.gate import challenge_text
 
 VARIABLE = "FARETAP_ACCESS"
+SERIAL = "FARETAP_SERIAL"
 _TRIES = 3
 _OPEN_S = 10.0  # a rider who stands there goes first
 _TOKEN = 64
+_CLOSE_S = 1.0  # after that the validator's own time-out ends it
 
 
 class AccessError(FaretapError):
     """No session was given."""
 
 
-def attach(link: Link) -> None:
-    """Let `link` open a session when a call needs one."""
+def attach(link: Link, serial: str = "") -> None:
+    """Let `link` open a session when a call needs one, with the validator `serial`: "" if nobody
+    said which that is. The session is closed when the link is."""
 
     def opened(refused: Refused) -> bool:
         path = os.environ.get(VARIABLE, "")
@@ -41,10 +53,85 @@ def attach(link: Link) -> None:
                 f"The validator refused {refused.method}: {refused.message}.",
                 f"Set {VARIABLE} to the file of a key that its configuration names.",
             )
-        open_session(link, load(Path(path), passphrase))
+        wanted = reached(link, serial)
+        open_session(link, load(Path(path), passphrase), wanted)
         return True
 
     link.on_refused = opened
+
+
+def told() -> str:
+    """The serial of FARETAP_SERIAL, which `--serial` sets; "" if there is none. AccessError for
+    one that is none."""
+    return as_serial(os.environ.get(SERIAL, ""))
+
+
+def as_serial(text: str) -> str:
+    """A validator's serial number as it is written on a label: hex digits, with or without
+    colons."""
+    plain = re.sub("[:-]", "", text.strip()).lower()
+    if plain and not re.fullmatch("([0-9a-f]{2}){4,16}", plain):
+        raise AccessError(
+            f"{text!r} is not a validator's serial number.",
+            "That has twelve hex digits, such as 246f28001122; it is on the label.",
+        )
+    return plain
+
+
+def same(link: Link, serial: str) -> None:
+    """AccessError unless the validator at `link` says that it is `serial`."""
+    found = str(link.call("info")["serial"])
+    if found != serial:
+        raise AccessError(
+            f"At {link.name} is a validator that says it is {found}, not {serial}.",
+            "Is it the right port? Nothing was signed.",
+        )
+
+
+def reached(link: Link, serial: str = "", ask: Callable[[str], str] | None = None) -> str:
+    """The serial of the validator that this host means to reach, and that says so: the one of the
+    caller, of FARETAP_SERIAL, or of the person at the terminal. AccessError if there is none.
+
+    `ask(question)` is the person; left out: whoever is at the terminal, if somebody is.
+    """
+    serial = serial or told()
+    if serial:
+        same(link, serial)
+        return serial
+    claimed = str(link.call("info")["serial"])
+    if known.recall(link.name) == claimed:
+        return claimed
+    if ask is None:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise AccessError(
+                f"Nobody said which validator is meant to be at {link.name}; it says that it is "
+                f"{claimed}.",
+                f"Name the one that is meant by --serial or {SERIAL}, or in the rack file by mac.",
+            )
+        ask = _ask
+    typed = re.sub("[^0-9a-f]", "", ask(_QUESTION % link.name).lower())
+    # The person reads it off the case: what the device claims is not shown before.
+    if len(typed) < _DIGITS or not claimed.endswith(typed):
+        raise AccessError(
+            f"The validator at {link.name} says that it is {claimed}, which does not end in "
+            f"{typed or 'what was typed'}.",
+            "Nothing was signed. Is it the validator on the desk, and the right port?",
+        )
+    known.remember(link.name, claimed)
+    return claimed
+
+
+_DIGITS = 6
+_QUESTION = (
+    "A session is needed with the validator at %s.\n"
+    "Its serial number, from the label on its case (all, or the last six digits): "
+)
+
+
+def _ask(question: str) -> str:
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline(80)
 
 
 def passphrase() -> str:
@@ -60,14 +147,17 @@ def passphrase() -> str:
     return read_passphrase(Path(file), AccessError)
 
 
-def open_session(link: Link, key: ec.EllipticCurvePrivateKey) -> dict[str, object]:
-    """{"name", "rights", "silence_ms"}; AccessError if the validator does not know the key.
+def open_session(link: Link, key: ec.EllipticCurvePrivateKey, serial: str) -> dict[str, object]:
+    """{"name", "rights", "silence_ms"}; AccessError if the validator does not know the key, or
+    does not say that it is `serial`, the one that this host was told to reach.
 
-    From then on each message of `link` carries the session's token: it is this host's alone.
+    From then on each message of `link` carries the session's token: it is this host's alone. The
+    session is closed with the link.
     """
+    same(link, serial)
     for left in reversed(range(_TRIES)):
         try:
-            answer = _opened(link, key)
+            answer = _opened(link, key, serial)
             break
         except Refused as e:
             if left and isinstance(e.data, dict) and e.data.get("kind") == "again":
@@ -83,12 +173,20 @@ def open_session(link: Link, key: ec.EllipticCurvePrivateKey) -> dict[str, objec
             "Use the version of faretap that its firmware came with.",
         )
     link.session = token
+    if close_session not in link.on_close:
+        link.on_close.append(close_session)
     return answer
 
 
-def _opened(link: Link, key: ec.EllipticCurvePrivateKey) -> dict[str, object]:
+def _opened(link: Link, key: ec.EllipticCurvePrivateKey, serial: str) -> dict[str, object]:
     challenge = link.call("session.challenge")
-    text = challenge_text(challenge["serial"], bytes.fromhex(challenge["nonce"]))
+    if challenge["serial"] != serial:
+        raise AccessError(
+            f"The validator at {link.name} wants a signature for {challenge['serial']}, and is "
+            f"said to be {serial}.",
+            "Nothing was signed. It is not the validator that it says it is.",
+        )
+    text = challenge_text(serial, bytes.fromhex(challenge["nonce"]))
     r, s = decode_dss_signature(key.sign(text, ec.ECDSA(hashes.SHA256())))
     answer: dict[str, object] = link.call(
         "session.open",
@@ -105,7 +203,9 @@ def _opened(link: Link, key: ec.EllipticCurvePrivateKey) -> dict[str, object]:
 
 def close_session(link: Link) -> None:
     """End this host's session; none of another host's."""
+    if link.session is None:
+        return
     try:
-        link.call("session.close")
+        link.call("session.close", timeout=_CLOSE_S)
     finally:
         link.session = None

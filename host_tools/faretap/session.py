@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faretap import address
-from faretap.access import attach
+from faretap.access import attach, same, told
 from faretap.errors import FaretapError, PortError
 from faretap.link import Link, NoAnswer, open_port
 from faretap.writing import make_folder, write_bytes
@@ -204,23 +204,33 @@ class Session:
 
 
 @contextlib.contextmanager
-def connect(port: str, *, wait: float = 3.0, running: bool = True) -> Iterator[Session]:
+def connect(
+    port: str, *, wait: float = 3.0, running: bool = True, serial: str = ""
+) -> Iterator[Session]:
     """An open session. With `running`, the validator has answered `info` before it is given out;
-    raises PortError, NotReady or LinkError otherwise."""
+    raises PortError, NotReady or LinkError otherwise.
+
+    `serial` is the validator that is meant to be there, left out: FARETAP_SERIAL's. With
+    `running`, AccessError if another one is; an access key signs for that one only.
+    """
+    serial = serial or told()
     with contextlib.ExitStack() as stack:
         if address.kind(port) == address.VIRTUAL:
-            port = stack.enter_context(_virtual(address.folder(port)))
+            port, own = stack.enter_context(_virtual(address.folder(port)))
+            serial = serial or own  # started by this process: it need not ask who it is
             wait = max(wait, 10.0)
         session = Session(port, Link(open_port(port, returning=True), name=port), _bench(port))
-        attach(session.link)
+        attach(session.link, serial)
         stack.callback(session.close)
         if running:
             session.await_running(wait)
+            if serial:
+                same(session.link, serial)
         yield session
 
 
 @contextlib.contextmanager
-def _virtual(directory: str) -> Iterator[str]:
+def _virtual(directory: str) -> Iterator[tuple[str, str]]:
     from faretap.virtual import BoardError, spawn
 
     with contextlib.ExitStack() as stack:
@@ -237,7 +247,7 @@ def _virtual(directory: str) -> Iterator[str]:
             board = stack.enter_context(spawn(state))
         except BoardError as e:
             raise NotReady(str(e)) from e
-        yield board.port_url
+        yield board.port_url, board.serial
 
 
 def _bench(port: str) -> BenchClient | None:

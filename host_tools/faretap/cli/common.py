@@ -25,6 +25,16 @@ app = typer.Typer(
 out = Screen()
 err = Screen(stderr=True)
 
+
+def _reach(value: str) -> str:
+    """For all of this command: the validator that an access key signs for, and no other."""
+    if value:
+        from faretap.access import SERIAL, as_serial
+
+        os.environ[SERIAL] = as_serial(value)
+    return value
+
+
 Port = Annotated[
     str,
     typer.Option(
@@ -32,6 +42,14 @@ Port = Annotated[
         "-p",
         envvar="FARETAP_PORT",
         help="/dev/ttyUSB0, COM7, rfc2217://…, socket://…, virtual or virtual:DIR.",
+    ),
+]
+Serial = Annotated[
+    str,
+    typer.Option(
+        "--serial",
+        callback=_reach,
+        help="Serial number of the validator that is meant, from its label; else FARETAP_SERIAL.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

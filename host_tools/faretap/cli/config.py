@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faretap.cli.common import Json, Port, app, err, out, print_json, print_text, say
+from faretap.cli.common import Json, Port, Serial, app, err, out, print_json, print_text, say
 from faretap.cli.keys import PassphraseFile, passphrase
 from faretap.reading import BUNDLE, open_to_others, read_bytes
 from faretap.writing import make_folder, write_all, write_text
@@ -89,6 +89,7 @@ def _list_problems(e: ConfigError) -> None:
 def show(
     what: Annotated[str | None, typer.Argument(help="A TOML file, a bundle, or a port.")] = None,
     port: AnyPort = None,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Show a file, a bundle, or what a validator runs. Secrets are left out."""
@@ -253,6 +254,7 @@ def push(
         Path | None,
         typer.Option(help="The operator's public key, for a new validator: it takes one, once."),
     ] = None,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Put a bundle in force on a validator, and say what it runs afterwards."""
@@ -352,6 +354,7 @@ class _progress:  # noqa: N801 - used as a function
 def pull(
     port: Port,
     to: Annotated[Path | None, typer.Option("--out", help="Write it there.")] = None,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Read what a validator runs, as TOML. Its token key does not leave it."""

@@ -11,7 +11,7 @@ import typer
 from rich.panel import Panel
 from rich.table import Table
 
-from faretap.cli.common import Json, Port, app, out, print_json, say
+from faretap.cli.common import Json, Port, Serial, app, out, print_json, say
 from faretap.session import connect
 from faretap.shown import shown
 
@@ -19,7 +19,7 @@ _SIGN_S = 15.0  # between signs of life of a session
 
 
 @app.command()
-def info(port: Port, json: Json = False) -> None:
+def info(port: Port, json: Json = False, serial: Serial = "") -> None:
     """Who the validator is, what it runs, and how it is."""
     with connect(port) as validator:
         data = validator.link.call("info")
@@ -67,6 +67,7 @@ def log(
     seconds: Annotated[
         float, typer.Option(help="Stop after so many seconds; 0 follows until Ctrl-C.")
     ] = 0.0,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Follow console text and log records."""
@@ -129,7 +130,7 @@ def log(
 
 
 @app.command()
-def screen(port: Port, json: Json = False) -> None:
+def screen(port: Port, json: Json = False, serial: Serial = "") -> None:
     """What the validator's display shows now."""
     with connect(port) as validator:
         content = validator.link.call("screen")
@@ -152,7 +153,7 @@ _STYLES = {"green": "green", "red": "red", "yellow": "yellow", "blue": "blue"}
 
 
 @app.command()
-def reset(port: Port) -> None:
+def reset(port: Port, serial: Serial = "") -> None:
     """Start the validator anew."""
     with connect(port) as validator:
         validator.forget_notifications()
@@ -166,6 +167,7 @@ def reset(port: Port) -> None:
 def clock(
     port: Port,
     now: Annotated[bool, typer.Option("--set", help="Set it by this computer's clock.")] = False,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """The validator's clock: what it shows, whether it is trusted, how far it is off."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faretap.cli.common import Json, Port, app, err, out, print_json, say
+from faretap.cli.common import Json, Port, Serial, app, err, out, print_json, say
 from faretap.reading import LIST, read_bytes
 from faretap.writing import write_bytes
 
@@ -104,6 +104,7 @@ def show(
     find: Annotated[
         str, typer.Option(help="A token: is it turned away? Exit status 2 if it is.")
     ] = "",
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Check a list and show what it is; or show what a validator has in force."""
@@ -142,7 +143,7 @@ def show(
 
 
 @lists.command()
-def push(file: File, port: Port, json: Json = False) -> None:
+def push(file: File, port: Port, json: Json = False, serial: Serial = "") -> None:
     """Send a list, or changes, to a validator; riders go on meanwhile."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from faretap.cli.common import Json, Port, app, err, out, print_json, print_text, say
+from faretap.cli.common import Json, Port, Serial, app, err, out, print_json, print_text, say
 from faretap.errors import FaretapError
 from faretap.records import export as exports
 from faretap.records.archive import Archive, Problem, read_files
@@ -42,6 +42,7 @@ def records(
     port: Port = "",
     first: Annotated[int, typer.Option("--from", help="First sequence number wanted.")] = 0,
     last: Annotated[int, typer.Option("--last", help="Only the last so many.")] = 0,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Without a command: list the records of taps, oldest first."""
@@ -72,6 +73,7 @@ def pull(
             "--accept-gone", help="Note in the file what the validator has lost: it goes on."
         ),
     ] = False,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Bring records home: what the file has not yet, each once, its chain verified."""
@@ -125,17 +127,20 @@ def ack(
     files: Annotated[list[Path], typer.Argument(help="The files that have the records.")],
     port: Port = "",
     to: Annotated[int, typer.Option(help="Only up to this number. Default: all of them.")] = 0,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Tell the validator that it may use the flash of these records again."""
     _need(port)
     archives = {archive.serial: archive for archive in read_files(files)}
-    with connect(port) as validator:
-        serial = validator.link.call("info")["serial"]
-        archive = archives.get(serial)
+    # The records of one validator say which one is meant.
+    only = next(iter(archives)) if len(archives) == 1 and not serial else ""
+    with connect(port, serial=only) as validator:
+        found = str(validator.link.call("info")["serial"])
+        archive = archives.get(found)
         if archive is None:
             raise CollectionError(
-                f"These files have no records of validator {serial}.",
+                f"These files have no records of validator {found}.",
                 f"They are of {', '.join(archives) or 'nobody'}.",
             )
         answer = receipt(validator.link, archive, to)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from faretap.cli.common import Json, Port, Via, app, out, print_json
+from faretap.cli.common import Json, Port, Serial, Via, app, out, print_json
 from faretap.errors import FaretapError
 from faretap.present import moment
 from faretap.present import scan as show_code
@@ -47,6 +47,7 @@ def tap(
         Path | None, typer.Option(help="Write the card's APDUs there, for `faretap replay`.")
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the cards.")] = False,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Present a simulated card, and print what the validator made of it."""
@@ -82,6 +83,7 @@ def scan(
     hex: Annotated[str, typer.Option("--hex", help="The code's bytes in hex.")] = "",
     via: Via = "wire",
     listing: Annotated[bool, typer.Option("--list", help="List the codes.")] = False,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Show a code to the scan engine, and print what the validator made of it."""

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from faretap import address
-from faretap.cli.common import Json, Port, app, out, print_json, say
+from faretap.cli.common import Json, Port, Serial, app, out, print_json, say
 from faretap.cli.flashing import flash_lines, flash_progress, hello_of
 from faretap.errors import FaretapError
 from faretap.image.container import Container, load
@@ -52,6 +52,7 @@ def update(
     show_history: Annotated[
         bool, typer.Option("--history", help="Show which version ran when, and do nothing.")
     ] = False,
+    serial: Serial = "",
     json: Json = False,
 ) -> None:
     """Update the application of a validator, or show which one ran when."""

@@ -155,7 +155,7 @@ class Link:
         self.repeats = 0  # calls that had to be sent again
         self.dropped = 0  # notifications and calls that were none, or too many
         # Called before the port is closed, while the link still lives.
-        self.on_close: list[Callable[[], None]] = []
+        self.on_close: list[Callable[[Link], None]] = []
         self._served: dict[str, Serve] = {}
         self._answers: OrderedDict[str, bytes | None] = OrderedDict()
         self._waiting: dict[str, _Waiter] = {}
@@ -351,7 +351,7 @@ class Link:
             return
         for last in self.on_close if self._failure is None else ():
             with contextlib.suppress(FaretapError):
-                last()
+                last(self)
         if self._failure is None and int(self.device.baudrate) != DEFAULT_BAUD:
             # Leave the validator as the next one expects it.
             with contextlib.suppress(FaretapError):

@@ -62,7 +62,7 @@ class Device:
 
     @contextlib.contextmanager
     def connect(self, wait: float) -> Iterator[Session]:
-        with connect(self._port, running=False) as session:
+        with connect(self._port, running=False, serial=told_of(self._spec)) as session:
             at_once(session.link.device)
             if self._bench:
                 _play(session, self._bench)
@@ -123,7 +123,8 @@ class VirtualMachine:
     @contextlib.contextmanager
     def connect(self, wait: float) -> Iterator[Session]:
         assert self._process is not None
-        with connect(self._process.port_url, running=False) as session:
+        mine = told_of(self._spec) or self._process.serial
+        with connect(self._process.port_url, running=False, serial=mine) as session:
             _await_running(session, wait)
             yield session
 
@@ -178,7 +179,10 @@ class EmulatorMachine:
         url = self._process.url("uart0") or ""
         with contextlib.ExitStack() as stack:
             opened = self._process.opened(
-                "uart0", lambda: stack.enter_context(connect(url, running=False))
+                "uart0",
+                lambda: stack.enter_context(
+                    connect(url, running=False, serial=told_of(self._spec))
+                ),
             )
             at_once(opened.link.device)
             if self._bench and self._bench.lines:
@@ -227,6 +231,11 @@ def machine_of(spec: SlotSpec, who: Ask, fill: bool) -> Machine:
     if spec.kind == "emulator":
         return EmulatorMachine(spec)
     return Device(spec, who)
+
+
+def told_of(spec: SlotSpec) -> str:
+    """The serial of the validator that the rack file says is there; "" if it does not."""
+    return spec.mac or (spec.match.mac if spec.match else None) or ""
 
 
 def _folder(spec: SlotSpec, scratch: Scratch | None) -> Path:

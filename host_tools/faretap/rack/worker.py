@@ -5,6 +5,7 @@ Takes one line of JSON, says lines of JSON, and ends at once when standard input
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import json
 import os
@@ -14,6 +15,9 @@ from typing import Any
 
 from faretap.errors import FaretapError
 from faretap.rack.file import load
+
+_CLOSE_S = 2.0
+_ended = threading.Event()
 
 
 def main() -> int:
@@ -43,13 +47,19 @@ def main() -> int:
         if os.environ.get("FARETAP_DEBUG") == "1":
             raise
         tell(error=f"{type(e).__name__}: {e}. This is a fault of faretap; --debug shows where.")
+    except KeyboardInterrupt:
+        _ended.set()
+        return 1
     return 0
 
 
 def _end_with_parent() -> None:
-    """Virtual boards, emulators and locks of this process end with it."""
+    """Virtual boards, emulators and locks of this process end with it. What is open has a moment
+    to be closed: a session with a validator would go on by itself."""
     while sys.stdin.buffer.read(4096):
         pass
+    _thread.interrupt_main()
+    _ended.wait(_CLOSE_S)
     os._exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import selectors
 import signal
@@ -78,6 +79,14 @@ class VirtualProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def serial(self) -> str:
+        """The validator's serial number, from the board's own folder; "" if it is not there."""
+        try:
+            return str(json.loads((self.state / "board.json").read_text())["mac"]).replace(":", "")
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
 
     @property
     def running(self) -> bool:

@@ -22,7 +22,7 @@ class Line(Port):
         super().__init__()
         self.asked: list[int] = []
         self.takes = Validator(self)
-        self.takes.calls = {"ping": lambda r: {"result": {}}, "link.baud": self.agree}
+        self.takes.calls = {"ping": lambda r: {"result": {"us": 1}}, "link.baud": self.agree}
         self.validator = self.carry
 
     @property  # type: ignore[override]
