@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from faretap import known
+from faretap import known, meant
 from faretap.config.keys import compressed, load
 from faretap.errors import FaretapError
 from faretap.link import Link, Refused
@@ -61,9 +61,9 @@ def attach(link: Link, serial: str = "") -> None:
 
 
 def told() -> str:
-    """The serial of FARETAP_SERIAL, which `--serial` sets; "" if there is none. AccessError for
-    one that is none."""
-    return as_serial(os.environ.get(SERIAL, ""))
+    """The serial of `--serial`, else of FARETAP_SERIAL; "" if there is none. AccessError for one
+    that is none."""
+    return as_serial(meant.serial or os.environ.get(SERIAL, ""))
 
 
 def as_serial(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.text import Text
 
+from faretap import meant
 from faretap.shown import Screen, as_json, as_text, shown
 
 app = typer.Typer(
@@ -29,9 +30,9 @@ err = Screen(stderr=True)
 def _reach(value: str) -> str:
     """For all of this command: the validator that an access key signs for, and no other."""
     if value:
-        from faretap.access import SERIAL, as_serial
+        from faretap.access import as_serial
 
-        os.environ[SERIAL] = as_serial(value)
+        meant.serial = as_serial(value)
     return value
 
 
@@ -63,6 +64,7 @@ Via = Annotated[
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and traffic.")] = False,
 ) -> None:
+    meant.serial = ""
     if debug:
         os.environ["FARETAP_DEBUG"] = "1"
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faretap import cli
+from faretap import cli, meant
 
 
 @dataclass
@@ -43,6 +43,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Run:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(meant, "serial", "")
     for name in ("FARETAP_ACCESS", "FARETAP_SERIAL", "FARETAP_PORT", "FARETAP_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FARETAP_KNOWN", str(tmp_path / "known.json"))

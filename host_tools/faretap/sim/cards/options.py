@@ -15,19 +15,23 @@ _TEXT = 512  # characters
 _NUMBER = 1 << 31
 
 _TEXTS = """
-    aid aip app_version begins blocked boarded card_expires city ctq damage ddol decision df drop
-    end expiry forge issuer issuer_expires label log pan par proof psam_form sdad_in start tear
+    aid aip app_version begins blocked boarded card_expires city city_number code ctq damage ddol
+    decision df drop end expiry forge issuer issuer_expires label log pan par proof psam_form
+    sdad_in start tear zero
 """
 _NUMBERS = """
-    algorithm atc balance ca_index card_type claims_ca counter not_ready overdraft seed template
+    algorithm application_type atc balance ca_index card_type claims_ca counter not_ready overdraft
+    seed template
 """
 _FLAGS = """
-    boasts enabled fci_has_file_15 interoperable listed oda_online secretive sm2 wrong_mac2
+    boasts enabled fci_has_file_15 has_composite interoperable listed oda_online secretive sm2
+    top_bit wrong_mac2 zero
 """
+_KINDS = ((_TEXTS, str), (_NUMBERS, int), (_FLAGS, bool))
 
 OPTIONS: dict[str, tuple[type, ...]] = {
-    name: (kind,)
-    for names, kind in ((_TEXTS, str), (_NUMBERS, int), (_FLAGS, bool))
+    name: tuple(kind for names, kind in _KINDS if name in names.split())
+    for names, _ in _KINDS
     for name in names.split()
 }
 """What each may be."""
