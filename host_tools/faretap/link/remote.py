@@ -145,7 +145,11 @@ class RemotePort(rfc2217.Serial):  # type: ignore[misc]
                         at += 2  # that is none
                         continue
                     break
-                self._telnet_process_subnegotiation(came[at + 2 : end].replace(IAC + IAC, IAC))
+                # pyserial trusts what it takes apart: a confirmation that nobody asked for, or
+                # that is too short, would end this thread with a traceback.
+                with contextlib.suppress(TypeError, IndexError, ValueError, KeyError):
+                    option = came[at + 2 : end].replace(IAC + IAC, IAC)
+                    self._telnet_process_subnegotiation(option)
                 at = end + 2
             elif verb and verb in DO + DONT + WILL + WONT:
                 if at + 2 >= len(came):
