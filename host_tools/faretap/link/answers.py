@@ -332,6 +332,10 @@ class Weighed(Answer):
     heap_free: Size
 
 
+class Tries(Answer):
+    tries: U32 | None
+
+
 class Transceive(Answer):
     """What a validator asks of the host while a card is presented over the link."""
 
@@ -348,6 +352,7 @@ CALLS: Mapping[str, Any] = {
     "retry": _EMPTY,
     "clock.set": ClockSet,
     "screen": Screen,
+    "psam.release": Tries,
     "log.recent": Annotated[list[LogRecord], Field(max_length=256)],
     "link.baud": Baud,
     "tap.link": Tap,

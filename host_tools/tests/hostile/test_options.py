@@ -51,7 +51,7 @@ def test_a_card_from_elsewhere(medium: str, name: str, tmp_path: Path) -> None:
 
 def test_every_option_is_on_a_list() -> None:
     """A new option of a card is looked at once: may it come from elsewhere?"""
-    known = {*allowed.OPTIONS, *allowed.FILES, "uid", "composite", "options", "flaws"}
+    known = {*allowed.OPTIONS, *allowed.FILES, "uid", "composite", "options", "flaws", "make"}
     taken = {field.name for field in fields(Flaws)}
     for entry in cards.CARDS.values():
         made = entry.make

@@ -17,15 +17,15 @@ _NUMBER = 1 << 31
 _TEXTS = """
     aid aip app_version begins blocked boarded card_expires city city_number code ctq damage ddol
     decision df drop end expiry forge issuer issuer_expires label log pan par proof psam_form
-    sdad_in start tear zero
+    sdad_in start tear trick zero
 """
 _NUMBERS = """
-    algorithm application_type atc balance ca_index card_type claims_ca counter not_ready overdraft
-    seed template
+    algorithm application_type atc balance ca_index card_type claims_ca counter lies not_ready
+    overdraft seed template
 """
 _FLAGS = """
-    boasts enabled fci_has_file_15 has_composite interoperable listed oda_online secretive sm2
-    top_bit wrong_mac2 zero
+    boasts enabled fci_has_file_15 has_composite interoperable late listed oda_online
+    refuses_nothing secretive signs_refusals sm2 top_bit wrong_mac2 zero
 """
 _KINDS = ((_TEXTS, str), (_NUMBERS, int), (_FLAGS, bool))
 
