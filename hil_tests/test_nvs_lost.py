@@ -15,6 +15,7 @@ from faretap.present import tap
 from faretap.records.pull import pull
 from faretap.session import Session, connect
 from faretap.virtual import spawn
+from faretap.virtual.process import serial_of
 
 NVS, NVS_SIZE = 0x9000, 0x6000
 DEPOT = ec.generate_private_key(ec.SECP256R1())
@@ -54,7 +55,7 @@ def in_service(state: Path, **more: object) -> dict[str, object]:
         session.forget_notifications()
         samples.provision(session.link, life_cycle="service", access=ACCESS, **more)
         assert session.wait_for("hello", 20) is not None
-        access.open_session(session.link, DEPOT)
+        access.open_session(session.link, DEPOT, serial_of(state))
         summary = tap(session, "quickpass-debit")
         assert summary["outcome"] == "accepted"
     return summary
@@ -76,7 +77,9 @@ def test_it_is_not_new_and_its_operator_takes_it_back(state: Path) -> None:
             with pytest.raises(push.PushRefused) as refused:
                 push.claim(session.link, stranger)
             assert refused.value.reason == "foreign"
-            access.open_session(session.link, DEPOT)  # the configuration still names the depot
+            access.open_session(
+                session.link, DEPOT, serial_of(state)
+            )  # the configuration still names the depot
             assert len(pull(session.link)) == 1
             assert tap(session, "quickpass-credit")["reason"] == "out_of_service"
     with again(state) as session:
@@ -85,7 +88,7 @@ def test_it_is_not_new_and_its_operator_takes_it_back(state: Path) -> None:
         assert session.wait_for("hello", 20) is not None
         info = session.await_running(10)
         assert info["life_cycle"] == "service" and info["fault"] == ""
-        access.open_session(session.link, DEPOT)
+        access.open_session(session.link, DEPOT, serial_of(state))
         session.link.call("clock.set", {"unix": 1_900_000_000})
         after = tap(session, "quickpass-debit")
         assert after["token"] == before["token"], "the rider is the one he was"
@@ -101,7 +104,7 @@ def test_a_token_key_that_only_nvs_had_is_not_made_anew(state: Path) -> None:
         assert session.wait_for("hello", 20) is not None
         info = session.await_running(10)
         assert "token key" in info["fault"]
-        access.open_session(session.link, DEPOT)
+        access.open_session(session.link, DEPOT, serial_of(state))
         assert tap(session, "quickpass-credit")["reason"] == "out_of_service"
         # A configuration that brings the key of the fleet is the way back.
         session.forget_notifications()

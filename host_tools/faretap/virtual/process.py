@@ -82,11 +82,7 @@ class VirtualProcess:
 
     @property
     def serial(self) -> str:
-        """The validator's serial number, from the board's own folder; "" if it is not there."""
-        try:
-            return str(json.loads((self.state / "board.json").read_text())["mac"]).replace(":", "")
-        except (OSError, ValueError, KeyError, TypeError):
-            return ""
+        return serial_of(self.state)
 
     @property
     def running(self) -> bool:
@@ -119,6 +115,14 @@ class VirtualProcess:
         trace: types.TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def serial_of(state: Path) -> str:
+    """The serial number of the validator in that folder; "" if it was never started."""
+    try:
+        return str(json.loads((state / "board.json").read_text())["mac"]).replace(":", "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def spawn(
