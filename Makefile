@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 RACK ?= virtual
+SOAK ?= 10000
 BIN := $(VENV)/bin
 STUBS := $(VENV)/typings
 
-.PHONY: demo test lint types unit hil setup clean
+.PHONY: demo test lint types unit soak hil setup clean
 
 setup: $(VENV)/.ready
 
@@ -39,6 +40,10 @@ types: setup
 
 unit: setup
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# The long sweeps: attackers with purses, 10,000 seeds each (half an hour on two cores).
+soak: setup
+	FARETAP_SOAK=$(SOAK) $(BIN)/pytest host_tools/tests/purse/test_attackers.py -n 2
 
 hil: setup
 	$(BIN)/pytest hil_tests --rack $(RACK) -n 2

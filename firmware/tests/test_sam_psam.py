@@ -1,4 +1,4 @@
-from fakes import run
+from fakes import raises, run
 from validator import sam
 from validator.media import purse_rules
 from validator.sam import PsamError, SlotError
@@ -252,3 +252,56 @@ def test_software_psam_says_so():
     run(sam.start(rules, {}, log))
     assert log.lines[0] == "warning a software PSAM with test keys serves"
     assert sam.find(rules, AID) is sam.find(rules, CITY) is rules["psams"][0]
+
+
+def test_what_a_check_costs_and_when_it_is_not_asked_any_more():
+    module = Module()
+    one = opened(module)
+    for word, right, left in (("63CD", False, 13), ("63C3", False, 3), ("9000", True, None)):
+        module.answers["80720000"] = word
+        run(one.mac1(DATA))
+        assert run(one.check(b"abcd")) is right and one._tries.left(one.key) == left
+    for word, left in (("63C2", 2), ("6983", 0), ("9303", 0)):
+        module = Module()
+        one = opened(module)
+        module.answers["80720000"] = word
+        run(one.mac1(DATA))
+        assert not run(one.check(b"abcd"))
+        assert one.fault and one._tries.left(one.key) == left
+        asked = len(module.sent)
+        raises(PsamError, lambda o=one: run(o.mac1(DATA)))
+        assert len(module.sent) == asked  # nobody gets at its last tries
+        run(one.open())
+        assert one.fault
+
+
+def test_the_number_of_the_key():
+    module = Module()
+    module.answers["00B0970001"] = "029000"
+    one = opened(module)
+    assert one.index == 2 and not run(one.renew())
+    module.answers["00B0970001"] = "039000"
+    assert run(one.renew()) and one.index == 3
+    module.answers["00B0970001"] = "6A82"
+    assert opened(module, key_index=7).index == 7
+
+
+def test_the_code_of_a_city_card():
+    module = Module()
+    module.answers["80CA000009"] = "9000"
+    one = opened(module, df=b"\x10\x01", form=28)
+    one.code = b"ninebytes"
+    run(one.mac1(DATA))
+    shown = "80CA000009" + b"ninebytes".hex().upper()
+    at = module.sent.index(shown)
+    assert module.sent[at + 1].startswith("80700000")
+    # One that knows no such command is not asked again.
+    module.answers["80CA000009"] = "6D00"
+    run(one.mac1(DATA))
+    run(one.mac1(DATA))
+    assert len([c for c in module.sent if c == shown]) == 2
+    # T-Union's has none of it.
+    one = opened(module)
+    one.code = b"ninebytes"
+    run(one.mac1(DATA))
+    assert len([c for c in module.sent if c == shown]) == 2

@@ -58,6 +58,54 @@ def test_nonsense_in_file_15():
     assert result.token_source is None
 
 
+def test_city_union_file_15():
+    aid = bytes.fromhex("A00000000386980701")
+    public = bytes.fromhex("869820007590FFFF820020009CA1B20C4E7F3D5120190504203005040914")
+    assert tu.parse_public(aid, public) == ("9CA1B20C4E7F3D51", "20190504", "20300504")
+    tu.check_enabled(aid, public)  # its bytes 8 and 9 are others
+    assert tu.rider(public) == b"3109ca1b20c4e7f3d51"
+    raises(Refused, tu.parse_public, bytes.fromhex(TUNION), public)
+
+
+def test_enabled_by_application_type():
+    aid = bytes.fromhex(TUNION)
+    for kind, enabled, right in ((2, 1, 1), (3, 1, 1), (3, 5, 1), (1, 1, 0), (0, 1, 0), (2, 0, 0)):
+        public = bytes(8) + bytes((kind, enabled)) + bytes(20)
+        if right:
+            tu.check_enabled(aid, public)
+        else:
+            error = raises(Refused, tu.check_enabled, aid, public)
+            assert error.reason == "card_refused"
+
+
+def test_blocked_is_refused_and_city_union_is_not_by_that_rule():
+    for word in ("6283", "6284", "9303"):
+        assert tu.blocked(bytes.fromhex(TUNION), int(word, 16))
+        assert not tu.blocked(bytes.fromhex("A00000000386980701"), int(word, 16))
+    assert not tu.blocked(bytes.fromhex(TUNION), 0x6A82)
+
+
+def test_own_money():
+    for answers, own in (
+        ({3: "00000000", 2: "00000000", 0: "00000320"}, 0),
+        ({3: "00000000", 2: "00000096"}, -150),
+        ({0: "00000320", 1: "00000320"}, 0),
+        ({0: "000002BC", 1: "00000320"}, -100),
+        ({3: "8000164E"}, 5710),
+        ({0: "8000164E"}, 5710),
+        ({}, None),
+    ):
+
+        class Purse:
+            told = answers
+
+            async def transceive(self, command):
+                answer = self.told.get(command[2])
+                return bytes.fromhex(answer + "9000") if answer else b"\x6a\x86"
+
+        assert run(tu.balance(Purse())) == own
+
+
 def test_aids():
     for text in (TUNION, TUNION + "1000915600", "A00000000386980701"):
         assert tu.handles(bytes.fromhex(text))

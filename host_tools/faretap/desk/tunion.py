@@ -24,6 +24,7 @@ _SCHEMES = (
     ("a000000632", "T-Union"),
     ("a00000000386980701", "City Union"),
 )
+_CITY = bytes.fromhex("A00000000386980701")
 _RIDS = (bytes.fromhex("A000000632"), bytes.fromhex("A00000000386980701"))
 
 APPLICATION_TYPES = {0x01: "ED", 0x02: "EP", 0x03: "ED and EP"}
@@ -56,26 +57,35 @@ def read(channel: apdu.Channel, aid: bytes, fci: bytes, medium: Medium) -> None:
             medium.problems.append(f"public file (15) refused with {sw:04X}")
             public = b""
     if public:
-        public_file(public, medium)
+        public_file(public, medium, city=aid.startswith(_CITY))
     administration, sw = apdu.exchange(channel, apdu.read_binary(_ADMINISTRATION))
     if sw == apdu.OK:
         administration_file(administration, medium)
-    else:
+    elif not aid.startswith(_CITY):  # old city cards have none
         medium.problems.append(f"administration file (17) refused with {sw:04X}")
     balance(channel, medium)
 
 
-def public_file(content: bytes, medium: Medium) -> None:
-    """File 15: issuer 8, application type 1, version 1, number 10, start 4, end 4, custom 2."""
+def public_file(content: bytes, medium: Medium, city: bool = False) -> None:
+    """File 15: issuer 8, application type 1, version 1, number 10, start 4, end 4, custom 2.
+
+    On a City Union card (`city`) bytes 8 and 9 are others, 10 and 11 are the city, and the number
+    is the 8 bytes behind them, which are not BCD: shown in hex.
+    """
     if len(content) < _PUBLIC_LENGTH:
         medium.problems.append(f"public file (15) has {len(content)} bytes, not 30")
         return
     medium.detail["issuer"] = content[:8].hex()
-    medium.detail["application_type"] = APPLICATION_TYPES.get(
-        content[8], f"unknown ({content[8]:02x})"
-    )
+    if not city:
+        medium.detail["application_type"] = APPLICATION_TYPES.get(
+            content[8], f"unknown ({content[8]:02x})"
+        )
+        if content[8] not in (0x02, 0x03) or not content[9]:
+            medium.problems.append("not enabled as a purse (bytes 8 and 9 of file 15)")
     number = _NUMBER.fullmatch(content[10:20].hex())
-    if number:
+    if city:
+        medium.number = masking.shown(content[12:20].hex().upper())
+    elif number:
         medium.number = masking.shown(number.group(1))
     else:
         medium.problems.append("card number is not in BCD")
@@ -102,13 +112,27 @@ def administration_file(content: bytes, medium: Medium) -> None:
 
 
 def balance(channel: apdu.Channel, medium: Medium) -> None:
-    """GET BALANCE; 4 bytes, fen."""
-    for p1 in (0, 3):  # some cards insist on being asked without the overdraft
-        answer, sw = apdu.exchange(channel, apdu.get_balance(p1))
-        if sw == apdu.OK and len(answer) == 4 and not answer[0] & 0x80:
-            medium.balance = int.from_bytes(answer, "big")
-            return
-    medium.problems.append("no balance" + (f" ({sw:04X})" if sw != apdu.OK else " that is one"))
+    """The rider's own money in fen, below zero if overdrawn. GET BALANCE by P1: 00 what can be
+    spent, 01 overdraft limit, 02 overdraft used, 03 own money."""
+    own, _ = _fen(channel, 3)
+    if own is not None:
+        used = 0 if own else _fen(channel, 2)[0]
+        medium.balance = own - (used or 0)
+        return
+    spendable, sw = _fen(channel, 0)
+    if spendable is None:
+        problem = f" ({sw:04X})" if sw != apdu.OK else " that is one"
+        medium.problems.append("no balance" + problem)
+        return
+    medium.balance = spendable - (_fen(channel, 1)[0] or 0)
+
+
+def _fen(channel: apdu.Channel, p1: int) -> tuple[int | None, int]:
+    answer, sw = apdu.exchange(channel, apdu.get_balance(p1))
+    if sw != apdu.OK or len(answer) != 4:
+        return None, sw
+    # Some cards set the top bit: it is no money.
+    return int.from_bytes(answer, "big") & 0x7FFFFFFF, sw
 
 
 def day(text: str) -> date | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import date
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from faretap.desk.examine import AIDS, PPSE, directory, examine, text
 from faretap.desk.report import Medium, Radio
 from faretap.sim import cards
 from faretap.sim.cards.card import tlv
+from faretap.sim.cards.tunion import TUnion
 from tests.desk.channels import NOW, Canned, Direct, radio_of
 
 ISO_DEP = Radio(b"\x04\x01\x02\x03", 0x0004, 0x20, b"\x05\x78\x80\x70\x02")
@@ -216,10 +219,44 @@ def test_balance_asked_without_overdraft_when_refused() -> None:
 
     direct = Direct(card, refuse)
     (medium,) = examine(direct, radio_of(card), NOW).media
-    assert medium.balance == 777 and direct.log[-1][0].hex() == "805c030204"
+    # Own money first; a card that does not tell that: what can be spent, without the overdraft.
+    asked = [command.hex() for command, _ in direct.log[-3:]]
+    assert medium.balance == 777 and asked == ["805c030204", "805c000204", "805c010204"]
 
 
-@pytest.mark.parametrize("answer", ["9000", "800003E89000", "000003E8", "0003E89000"])
+@pytest.mark.parametrize(
+    ("own", "overdraft", "top_bit"),
+    [(777, 0, False), (50, 1000, False), (0, 800, False), (-150, 1000, False), (5710, 0, True)],
+)
+def test_a_balance_is_the_riders_own_money(own: int, overdraft: int, top_bit: bool) -> None:
+    for refused in (b"", b"\x80\x5c\x03"):
+        card = TUnion(balance=max(0, own), overdraft=overdraft, top_bit=top_bit)
+        card.memory.commit(replace(card.memory.contents, balance=own))
+        direct = Direct(card, lambda n, a: a)
+        plain = direct.card.apdu
+
+        def apdu(command: bytes, refused: bytes = refused, plain: Any = plain) -> bytes:
+            return b"\x6a\x86" if refused and command[:3] == refused else bytes(plain(command))
+
+        direct.card.apdu = apdu  # type: ignore[method-assign]
+        (medium,) = examine(direct, radio_of(card), NOW).media
+        assert medium.balance == own and not medium.problems
+
+
+def test_a_city_union_number_is_no_bcd() -> None:
+    card = cards.make("tunion-city-hex")
+    (medium,) = examine(Direct(card), radio_of(card), NOW).media
+    assert medium.number == "9CA1B2******3D51" and medium.problems == []
+
+
+@pytest.mark.parametrize("name", ["tunion-ed-only", "tunion-type-00", "tunion-not-enabled"])
+def test_a_purse_that_is_not_enabled_is_a_problem(name: str) -> None:
+    card = cards.make(name)
+    (medium,) = examine(Direct(card), radio_of(card), NOW).media
+    assert [p for p in medium.problems if "not enabled" in p]
+
+
+@pytest.mark.parametrize("answer", ["9000", "0003E89000", "000003E8"])
 def test_a_balance_that_is_none_is_not_shown(answer: str) -> None:
     card = cards.make("tunion")
     direct = Direct(card, lambda n, a: bytes.fromhex(answer) if n >= 3 else a)

@@ -294,7 +294,7 @@ async def _at_once(ms: int) -> None:
 _EVIDENCE = struct.Struct(">BBBHII6s4s7s4sBBII4s4s")
 VERSION = 0x50
 OPEN, LOST, PAID, UNCHECKED, WRONG, REFUSED, VOID, UNPROVEN = range(8)
-_MOVED = (PAID, WRONG, UNPROVEN)
+MOVED = (PAID, WRONG, UNPROVEN)
 
 
 # The short record of a debit: so is this. docs/records.md.
@@ -444,8 +444,8 @@ def claims(records: Iterable[dict[str, Any]]) -> list[Claim]:
             claim.accepted = True
         else:
             assert entry["fare"] == 0 and (state != UNPROVEN)
-        if state in (PAID, UNPROVEN):
-            happened(claim)
+        if state == PAID:
+            happened(claim)  # of one that is not proven, the issuer's answer tells
     assert accepted == sum(claim.accepted for claim in found.values())
     return list(found.values())
 
@@ -475,7 +475,7 @@ def add_up(
             assert named[0].status not in (REFUSED, VOID), "a debit that the records deny"
         for claim in mine:
             made = [debit for debit in debits if claim.names(debit)]
-            if claim.status in _MOVED:
+            if claim.status in MOVED:
                 assert len(made) == 1, "a claim without a debit"
                 if claim.tac != bytes(4) or claim.status == PAID:
                     assert claim.tac == made[0].tac, "the TAC is not the debit's"

@@ -130,10 +130,13 @@ class Case:
         token = self.validator.rules["token"](card.rider.encode())
         if told is None:
             told = claims(self.validator.records())
-        mine = [c for c in told if c.token == token and c.status in (OPEN, LOST) and not c.proof]
+        mine = [c for c in told if c.token == token and not c.proof]
         # Of those that begin at one counter one at most happened: the last one stands for all.
+        later = [{d.counter for d in mine[n:]} for n in range(1, len(mine) + 1)]
         return [
-            c for n, c in enumerate(mine) if c.counter not in {d.counter for d in mine[n + 1 :]}
+            claim
+            for claim, counters in zip(mine, later, strict=True)
+            if claim.status in (OPEN, LOST) and claim.counter not in counters
         ]
 
     def never_came_back(self, tear: Tear) -> None:

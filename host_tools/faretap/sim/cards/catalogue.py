@@ -20,6 +20,7 @@ from .purse_scheme import OLDER_CITY_AID
 from .quickpass import Phone, QuickPass
 from .relay import Mute, Relay
 from .tunion import CITY_AID, ELDERLY, TUnion, TUnionPhone
+from .tunion_attack import Forged, Relay
 
 AMOUNT = 200
 """Fen that the expectations are for."""
@@ -51,10 +52,11 @@ def _purse(
     reason: str = "",
     make: Callable[..., Card] = TUnion,
     alone: str = "unverified",
+    outcome: str = "",
     **options: Any,
 ) -> Entry:
     """`alone` is the reason of a validator that takes no purses."""
-    outcome = "declined" if reason else "accepted"
+    outcome = outcome or ("declined" if reason else "accepted")
     return Entry(text, make, "declined", alone, options, (outcome, reason))
 
 
@@ -208,6 +210,71 @@ CARDS: dict[str, Entry] = {
         "bad_signature",
         wrong_mac2=True,
         seed=24,
+    ),
+    # Attackers with purses: what their first tap comes to
+    "tunion-forged-mac2": _purse(
+        "a phone without keys that answers DEBIT with MAC2 00000000",
+        "bad_signature",
+        make=Forged,
+        seed=40,
+    ),
+    "tunion-forged-mac2-random": _purse(
+        "a phone without keys that answers DEBIT with an invented MAC2",
+        "bad_signature",
+        make=Forged,
+        plan={"mac2": "random"},
+        seed=41,
+    ),
+    "tunion-forged-tear": _purse(
+        "a phone without keys that is silent at DEBIT, and shows a log line of it afterwards",
+        "card_lost",
+        make=Forged,
+        outcome="retry",
+        plan={"debit": "silent", "mac2": "random"},
+        seed=42,
+    ),
+    "tunion-forged-tear-no-zero": _purse(
+        "the same, which refuses purchases of 0",
+        "card_lost",
+        make=Forged,
+        outcome="retry",
+        plan={"debit": "silent", "zero": "refuse", "mac2": "random"},
+        seed=43,
+    ),
+    "tunion-relay-tear": _purse(
+        "a relay before a genuine card that swallows DEBIT, and shows a log line of it afterwards",
+        "card_lost",
+        make=Relay,
+        outcome="retry",
+        plan={"debit": "silent"},
+        seed=44,
+    ),
+    "tunion-relay-withholds": _purse(
+        "a relay before a genuine card that lets DEBIT through and keeps the answer",
+        "card_lost",
+        make=Relay,
+        outcome="retry",
+        plan={"debit": "withhold", "log": False, "proof": "true"},
+        seed=45,
+    ),
+    "tunion-relay-counter": _purse(
+        "a relay before a genuine card that tells another counter",
+        "card_refused",
+        make=Relay,
+        plan={"ahead": 1},
+        seed=46,
+    ),
+    "tunion-relay-type": _purse(
+        "a relay that makes an elderly rider's card of a grown-up's",
+        make=Relay,
+        plan={"kind": ELDERLY},
+        seed=47,
+    ),
+    "tunion-relay-number": _purse(
+        "a relay that changes the first digits of the number: the same rider",
+        make=Relay,
+        plan={"digits": "777"},
+        seed=48,
     ),
     # QuickPass, genuine
     "quickpass-debit": Entry("QuickPass debit card with fDDA", QuickPass),
