@@ -20,7 +20,7 @@ from typing import Any
 
 from faretap.sim.cards import purse_scheme
 from faretap.sim.cards.tunion import TUnion
-from faretap.sim.cards.tunion_attack import Forged, Plan, Relay, _Attacker
+from faretap.sim.cards.tunion_attack import Forged, Plan, PurseRelay, _Attacker
 
 from .bench import MOVED, REFUSED, UNPROVEN, VOID, WRONG, Claim, Validator, claims
 from .cases import purse
@@ -65,7 +65,7 @@ def play(kind: str, seed: int) -> Outcome:
     attacker: _Attacker = (
         Forged(**options)
         if kind == "keyless"
-        else Relay(**options, proof=random.choice(["after", "before"]))
+        else PurseRelay(**options, proof=random.choice(["after", "before"]))
     )
     other = purse(seed=77)
     blank = attacker.memory.contents, other.memory.contents

@@ -14,7 +14,7 @@ import pytest
 
 from faretap.sim import cards
 from faretap.sim.cards import CARDS, purse_scheme
-from faretap.sim.cards.tunion_attack import Forged, Plan, Relay, _Attacker
+from faretap.sim.cards.tunion_attack import Forged, Plan, PurseRelay, _Attacker
 from validator.media.reasons import REASONS
 
 from .attack import KINDS, Outcome, elsewhere, play
@@ -60,7 +60,7 @@ def test_their_first_tap(name: str) -> None:
 
 def test_the_catalogue_has_them() -> None:
     assert len(ATTACKERS) >= 9
-    assert {type(made(name)) for name in ATTACKERS} == {Forged, Relay}
+    assert {type(made(name)) for name in ATTACKERS} == {Forged, PurseRelay}
 
 
 @pytest.mark.parametrize("between", ["", "other", "power"])
@@ -96,7 +96,7 @@ def test_a_relay_that_swallows_debit_pays_when_it_comes_back() -> None:
     cannot prove a counter that it does not have."""
     for between in (False, True):
         validator = Validator(purse_scheme.configuration())
-        card = Relay(plan={"debit": "silent"})
+        card = PurseRelay(plan={"debit": "silent"})
         validator.tap(card)
         if between:
             validator.tap(purse(seed=77))
@@ -109,7 +109,7 @@ def test_a_relay_that_swallows_debit_pays_when_it_comes_back() -> None:
 
 def test_a_relay_with_a_transaction_elsewhere_rides_once_and_is_counted() -> None:
     validator = Validator(purse_scheme.configuration())
-    card = Relay(seed=3)
+    card = PurseRelay(seed=3)
     outcomes = []
     for _ in range(3):
         card.plan = Plan(debit="silent")

@@ -20,7 +20,7 @@ from .purse_scheme import OLDER_CITY_AID
 from .quickpass import Phone, QuickPass
 from .relay import Mute, Relay
 from .tunion import CITY_AID, ELDERLY, TUnion, TUnionPhone
-from .tunion_attack import Forged, Relay
+from .tunion_attack import Forged, PurseRelay
 
 AMOUNT = 200
 """Fen that the expectations are for."""
@@ -244,7 +244,7 @@ CARDS: dict[str, Entry] = {
     "tunion-relay-tear": _purse(
         "a relay before a genuine card that swallows DEBIT, and shows a log line of it afterwards",
         "card_lost",
-        make=Relay,
+        make=PurseRelay,
         outcome="retry",
         plan={"debit": "silent"},
         seed=44,
@@ -252,7 +252,7 @@ CARDS: dict[str, Entry] = {
     "tunion-relay-withholds": _purse(
         "a relay before a genuine card that lets DEBIT through and keeps the answer",
         "card_lost",
-        make=Relay,
+        make=PurseRelay,
         outcome="retry",
         plan={"debit": "withhold", "log": False, "proof": "true"},
         seed=45,
@@ -260,19 +260,19 @@ CARDS: dict[str, Entry] = {
     "tunion-relay-counter": _purse(
         "a relay before a genuine card that tells another counter",
         "card_refused",
-        make=Relay,
+        make=PurseRelay,
         plan={"ahead": 1},
         seed=46,
     ),
     "tunion-relay-type": _purse(
         "a relay that makes an elderly rider's card of a grown-up's",
-        make=Relay,
+        make=PurseRelay,
         plan={"kind": ELDERLY},
         seed=47,
     ),
     "tunion-relay-number": _purse(
         "a relay that changes the first digits of the number: the same rider",
-        make=Relay,
+        make=PurseRelay,
         plan={"digits": "777"},
         seed=48,
     ),

@@ -1,7 +1,7 @@
 """Attackers in the form of T-Union purses: one without keys, and one between card and validator.
 
 `Forged` knows no key and has no money, but all that crosses the air: what a validator sends it
-uses for its log line and proof. `Relay` is a genuine card with somebody in front of it who may
+uses for its log line and proof. `PurseRelay` is a genuine card with somebody in front of it who may
 swallow commands, withhold answers and change whatever nobody signs. What they do is chosen by
 name, or freely by a sweep (`plan`).
 """
@@ -25,8 +25,8 @@ _LOG, _ADMINISTRATION, _PUBLIC = 0x18, 0x17, 0x15
 class Plan:
     """What the attacker does, from now on.
 
-    `debit` of an amount: "answer" (Forged: an invented MAC2; Relay: pass it on), "silent" (Forged
-    stays mute; Relay swallows it), "withhold" (pass it on, and keep the answer), "refuse" (say
+    `debit` of an amount: "answer" (Forged: an invented MAC2; PurseRelay: pass it on), "silent" (Forged
+    stays mute; PurseRelay swallows it), "withhold" (pass it on, and keep the answer), "refuse" (say
     6985 and swallow it); `zero` the same for a purchase of 0. `mac2` what an invented MAC2 is: 8
     hex digits, or "random". `log` whether it shows a line of the last DEBIT that it saw; `proof`
     "none", "random", or "true" (whatever the card says; Forged has seen none). `ahead` is added
@@ -143,7 +143,7 @@ class Forged(_Attacker):
         return self._disguised(command, self._honest(command))
 
 
-class Relay(_Attacker):
+class PurseRelay(_Attacker):
     """Somebody in front of a genuine card, whose money and keys are real."""
 
     def _play(self, command: bytes) -> bytes:
