@@ -1,8 +1,8 @@
 """Attackers in the form of T-Union purses: one without keys, and one between card and validator.
 
 `Forged` knows no key and has no money, but all that crosses the air: what a validator sends it
-uses for its log line and proof. `PurseRelay` is a genuine card with somebody in front of it who may
-swallow commands, withhold answers and change whatever nobody signs. What they do is chosen by
+uses for its log line and proof. `PurseRelay` is a genuine card with somebody in front of it who
+may swallow commands, withhold answers and change whatever nobody signs. What they do is chosen by
 name, or freely by a sweep (`plan`).
 """
 
@@ -25,9 +25,9 @@ _LOG, _ADMINISTRATION, _PUBLIC = 0x18, 0x17, 0x15
 class Plan:
     """What the attacker does, from now on.
 
-    `debit` of an amount: "answer" (Forged: an invented MAC2; PurseRelay: pass it on), "silent" (Forged
-    stays mute; PurseRelay swallows it), "withhold" (pass it on, and keep the answer), "refuse" (say
-    6985 and swallow it); `zero` the same for a purchase of 0. `mac2` what an invented MAC2 is: 8
+    `debit` of an amount: "answer" (Forged: an invented MAC2; a relay: pass it on), "silent"
+    (Forged stays mute; a relay swallows it), "withhold" (pass it on, and keep the answer),
+    "refuse" (say 6985 and swallow it); `zero` the same for a purchase of 0. `mac2` what an invented MAC2 is: 8
     hex digits, or "random". `log` whether it shows a line of the last DEBIT that it saw; `proof`
     "none", "random", or "true" (whatever the card says; Forged has seen none). `ahead` is added
     to the counter, `kind` the card type, `digits` the first three digits of the number.
