@@ -28,9 +28,10 @@ class Plan:
     `debit` of an amount: "answer" (Forged: an invented MAC2; a relay: pass it on), "silent"
     (Forged stays mute; a relay swallows it), "withhold" (pass it on, and keep the answer),
     "refuse" (say 6985 and swallow it); `zero` the same for a purchase of 0. `mac2` what an
-    invented MAC2 is: 8 hex digits, or "random". `log` whether it shows a line of the last DEBIT that it saw; `proof`
-    "none", "random", or "true" (whatever the card says; Forged has seen none). `ahead` is added
-    to the counter, `kind` the card type, `digits` the first three digits of the number.
+    invented MAC2 is: 8 hex digits, or "random". `log` whether it shows a line of the last DEBIT
+    that it saw; `proof` "none", "random", or "true" (whatever the card says; Forged has seen
+    none). `ahead` is added to the counter, `kind` the card type, `digits` the first three digits
+    of the number.
     """
 
     debit: str = "answer"
