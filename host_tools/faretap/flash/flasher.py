@@ -49,6 +49,7 @@ ROM_BAUD = 115200
 _SLOWER = (230400, ROM_BAUD)  # what an adapter or a long cable may still carry
 _PROBE_S = 1.5
 _ATTEMPTS = 4  # esptool has four ways to reset a chip into its ROM loader: each once
+_LOOK_S = 300.0  # to find out what a flash holds; all sectors of 16 MB take some 60
 _WORTH_A_FAST_LINE = 64 * 1024  # bytes; changing the rate costs up to 0.2 s on a remote port
 
 Progress = Callable[[str, int, int], None]
@@ -317,17 +318,25 @@ def _raise_rate(esp: Any, baud: int) -> None:
 
 
 class _Chip:
-    """A chip in its flasher stub, as `losses` looks at it."""
+    """A chip in its flasher stub, as `losses` looks at it. FatalError from esptool, and where a
+    chip takes too long over it all: each answer may come late, and a flash has many sectors."""
 
     def __init__(self, esp: Any, size: int) -> None:
         self._esp = esp
         self.size = size
+        self._until = time.monotonic() + _LOOK_S
 
     def read(self, address: int, size: int) -> bytes:
+        self._in_time()
         return bytes(self._esp.read_flash(address, size))
 
     def md5(self, address: int, size: int) -> str:
+        self._in_time()
         return str(self._esp.flash_md5sum(address, size)).lower()
+
+    def _in_time(self) -> None:
+        if time.monotonic() > self._until:
+            raise FatalError(f"what its flash holds is not known after {_LOOK_S:g} s")
 
 
 def _is_table(piece: Piece) -> bool:

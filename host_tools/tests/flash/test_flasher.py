@@ -174,6 +174,14 @@ def test_over_another_map(virtual: Virtual, make_pieces: MakePieces, tmp_path: P
     assert again.written == 0 and again.moved == []
 
 
+def test_a_chip_that_takes_for_ever_to_tell_what_it_holds(
+    virtual: Virtual, make_pieces: MakePieces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faretap.flash.flasher._LOOK_S", -1.0)
+    with pytest.raises(FlashError, match="what its flash holds is not known after"):
+        flash(virtual().port_url, "VIRTUAL", pieces=make_pieces("1"))
+
+
 def test_a_cable_pulled_out_in_the_middle(
     virtual: Virtual, make_pieces: MakePieces, tmp_path: Path
 ) -> None:

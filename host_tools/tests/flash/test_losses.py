@@ -227,6 +227,23 @@ def test_broken_off_anywhere_it_goes_on_without_asking_again() -> None:
                 assert data[part.offset : part.end].count(0xFF) == part.size, (cut, part.name)
 
 
+def test_what_was_forced_once_is_not_asked_again() -> None:
+    """Records are being lost on purpose; whatever is left of them, the same command goes on, also
+    without --force."""
+    start = flash_of(OLD, 1500)
+    count = sum(1 for _ in steps(bytearray(start), ask(start, force=True)))
+    for cut in range(1, count):  # from the mark on
+        for damage in (False, True):
+            data = bytearray(start)
+            for n, _ in enumerate(steps(data, ask(data, force=True))):
+                if n == cut:
+                    break
+            if damage:  # an image over the newest sectors of the old journal
+                data[0x330000:0x360000] = b"\xe9" * 0x30000
+            finished(data, ask(data))
+            assert ask(data) == Plan()
+
+
 def test_what_was_agreed_to_is_not_more_than_was_asked() -> None:
     """A run that kept the journal was broken off: --erase afterwards still asks for it."""
     near = PartitionTable([p for p in NEW if p.name != "spare"])
