@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import hmac
+import re
 from pathlib import Path
 
 from faretap.lists.errors import ListFileError
@@ -74,14 +75,29 @@ def _key(data: bytes) -> bytes:
 
 
 def token_of(key: bytes, number: str, scope: str = "card") -> bytes:
-    """The token of a card number or PAR (scope card), or of an account of a code issuer."""
+    """The token of a card number or PAR (scope card), or of an account of a code issuer.
+
+    A purse's token is made of what is in its key: the third digit of a T-Union number (19 digits,
+    31…) is not, and a City Union number is 16 hex digits, letters among them or behind 310.
+    """
     source = number.replace(" ", "").replace("-", "") if scope == "card" else number.strip()
+    if scope == "card":
+        if len(source) == 19 and source.startswith("31"):
+            source = "310" + source[3:].lower()
+        elif re.fullmatch(r"[0-9A-Fa-f]{16}", source) and not source.isdigit():
+            source = "310" + source.lower()
+        if re.fullmatch(r"310[0-9a-f]{16}", source):
+            return _token(key, scope, source)
     if not source or not source.isascii() or not source.isprintable():
         raise ListFileError("That is neither a card number nor an account.")
     if scope == "card" and not (source.isdigit() and 8 <= len(source) <= 19) and len(source) != 29:
         raise ListFileError(
             "That is neither a card number (8 to 19 digits) nor a PAR (29 characters)."
         )
+    return _token(key, scope, source)
+
+
+def _token(key: bytes, scope: str, source: str) -> bytes:
     message = bytes((SCOPES[scope],)) + source.encode()
     return hmac.new(key, message, hashlib.sha256).digest()[:8]
 

@@ -28,6 +28,7 @@ from validator import operation as operations
 from validator import sam
 from validator.media import purse_rules
 from validator.nfc.reader import CardLost, CardProtocolError, ReaderDead
+from validator.sam.tries import Tries
 from validator.store import record
 from validator.store.journal import Journal
 from validator.store.token import CARD_SCOPE, Tokens
@@ -195,6 +196,24 @@ class Screen:
         self.shown.append(result)
 
 
+class Nvs:
+    """What an `esp32.NVS` keeps without power."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, int] = {}
+
+    def get_i32(self, name: str) -> int:
+        if name not in self.kept:
+            raise OSError(-0x1102)
+        return self.kept[name]
+
+    def set_i32(self, name: str, value: int) -> None:
+        self.kept[name] = value
+
+    def commit(self) -> None:
+        pass
+
+
 class State:
     boots = 1
     token_key = bytes(range(16))
@@ -215,6 +234,7 @@ class Validator:
         self.flash = Flash(SECTORS)
         self.psam = Psam()
         self.clock = Clock()
+        self.nvs = Nvs()
         if world is not None:
             self.flash.load(world.flash)
             self.psam.serial = world.serial
@@ -233,7 +253,8 @@ class Validator:
                 config.get, card_token=lambda who: tokens.token(CARD_SCOPE, who)
             )
         self.rules: Any = operation.purse
-        run(sam.start(self.rules, {0: self.raw(self.psam)}, Log()))
+        tries = Tries(self.nvs, self.clock, Log())
+        run(sam.start(self.rules, {0: self.raw(self.psam)}, Log(), tries))
         run(operation.restore(self.journal, _at_once))
         self.taps.operate(operation, tokens, 1)
 
@@ -252,6 +273,7 @@ class Validator:
         """The Result that a card's rider is shown, `later` seconds after the one before; its
         record is in the journal. PowerCut if the flash was told to end in one."""
         self.clock.seconds += later
+        self.clock.us += later * 1_000_000
         self.link = Link(card, self.flash, tear)
         try:
             run(self.taps.card(self.link))

@@ -15,6 +15,7 @@ import pytest
 from faretap.sim import cards
 from faretap.sim.cards import CARDS, purse_scheme
 from faretap.sim.cards.tunion_attack import Forged, Plan, PurseRelay, _Attacker
+from faretap.sim.chips.psam import Psam
 from validator.media.reasons import REASONS
 
 from .attack import KINDS, Outcome, elsewhere, play
@@ -81,6 +82,34 @@ def test_without_keys_nobody_rides_ever(name: str, mode: str, between: str) -> N
         for c in claims(validator.records())
         if not c.proof and c.amount and c.token == validator.rules["token"](card.rider.encode())
     )
+
+
+@pytest.mark.parametrize("power", [False, True])
+@pytest.mark.parametrize("later", [2, 600])
+def test_nobody_locks_a_psam(later: int, power: bool) -> None:
+    """Phones without keys, one after another, also with the power cut between them."""
+    validator = Validator(purse_scheme.configuration())
+    last = None
+    for seed in range(40):
+        last = validator.tap(Forged(seed=100 + seed, plan={"mac2": "random"}), later=later)
+        if power:
+            validator.power_cut()
+        assert validator.psam.tries["8011"] >= 2
+    assert last is not None and last.reason == "out_of_service"
+    # Slowed down as long as the power stays; whoever can cut it does not get a try back.
+    assert (validator.psam.tries["8011"] > 2) == (later == 2 and not power)
+    if validator.psam.tries["8011"] == 2:
+        validator.power_cut()
+        assert validator.tap(purse()).reason == "out_of_service"
+        # An operator's word stakes one try; a rider with the key gives them all back.
+        psam = validator.rules["psams"][0]
+        assert validator.rules["tries"].release(psam.key)
+        assert validator.tap(purse()).outcome == "accepted"
+        assert validator.psam.tries["8011"] == 15
+        # And another PSAM serves at once.
+        validator.psam = Psam(terminal="300089000341")
+        validator.power_cut()
+        assert validator.tap(purse(seed=2)).outcome == "accepted"
 
 
 @pytest.mark.parametrize("mac2", ["00000000", "ffffffff", "00000001", "random"])
