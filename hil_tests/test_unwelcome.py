@@ -21,6 +21,9 @@ from validator.link.crc import crc16
 DEPOT = ec.generate_private_key(ec.SECP256R1())
 PUBLIC = keys.compressed(DEPOT.public_key()).hex()
 Storm = Callable[[random.Random], bytes]
+encode: Callable[..., bytes] = frame.encode
+encode_block: Callable[..., bytes] = frame.encode_block
+check: Callable[[bytes], int] = crc16
 
 
 @pytest.fixture
@@ -32,13 +35,13 @@ def service(provision: Callable[..., Session]) -> Session:
 def call(method: str, **params: object) -> Storm:
     def made(rng: random.Random) -> bytes:
         message = {"jsonrpc": "2.0", "id": f"q{rng.getrandbits(40)}", "method": method}
-        return frame.encode({**message, "params": params})
+        return encode({**message, "params": params})
 
     return made
 
 
 def raw(body: bytes) -> bytes:
-    return b"\x1e" + body + b"#%04x\n" % crc16(body)
+    return b"\x1e" + body + b"#%04x\n" % check(body)
 
 
 HEAD = samples.bench_bundle(version=1 << 20)[:128].hex()
@@ -54,7 +57,7 @@ STORMS: dict[str, Storm] = {
     "records": call("records.read"),
     "nested": lambda rng: raw((b"[{}," * 340)[:1390]),
     "garbage": lambda rng: b"\x1e" + rng.randbytes(300).replace(b"\n", b"x") + b"\n",
-    "blocks": lambda rng: bytes(frame.encode_block(2, rng.randrange(256), rng.randbytes(230))),
+    "blocks": lambda rng: bytes(encode_block(2, rng.randrange(256), rng.randbytes(230))),
 }
 
 

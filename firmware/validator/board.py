@@ -49,8 +49,8 @@ class Board:
         read = getattr(esp32, "raw_temperature", time.ticks_us)
         out = bytearray(128)
         for i in range(0, 128, 2):
-            out[i] = int(read()) & 0xFF
-            out[i + 1] = int(time.ticks_cpu()) & 0xFF
+            out[i] = read() & 0xFF  # type: ignore
+            out[i + 1] = time.ticks_cpu() & 0xFF  # type: ignore
         return bytes(out)
 
     def keep_time(self, seconds):
