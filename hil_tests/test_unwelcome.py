@@ -15,6 +15,7 @@ from faretap.config import keys, samples
 from faretap.link import Refused
 from faretap.present import tap
 from faretap.session import Session
+from faretap.virtual import VirtualProcess
 from validator.link import frame
 from validator.link.crc import crc16
 
@@ -85,9 +86,9 @@ def storm(service: Session) -> Iterator[Callable[[Storm], None]]:
 
 
 def test_riders_are_served_in_any_traffic(
-    service: Session, storm: Callable[[Storm], None]
+    service: Session, storm: Callable[[Storm], None], board: VirtualProcess
 ) -> None:
-    access.open_session(service.link, DEPOT)
+    access.open_session(service.link, DEPOT, board.serial)
     before = service.link.call("info")
     turn = itertools.cycle(STORMS.values())
     storm(lambda rng: next(turn)(rng))
@@ -106,7 +107,7 @@ def test_riders_are_served_in_any_traffic(
     assert after["heap_free"] > before["heap_free"] * 0.85
 
 
-def test_nothing_is_told_to_whoever_asks(service: Session) -> None:
+def test_nothing_is_told_to_whoever_asks(service: Session, board: VirtualProcess) -> None:
     """The same card, with and without somebody who may hear of it."""
     service.link.on_refused = None
     info = service.link.call("info")
@@ -129,7 +130,7 @@ def test_nothing_is_told_to_whoever_asks(service: Session) -> None:
         ("scanner", ("codes",)),
     ):
         assert not set(names) & set(others[section]), section
-    access.open_session(service.link, DEPOT)
+    access.open_session(service.link, DEPOT, board.serial)
     assert tap(service, "quickpass-credit")["outcome"] == "accepted"
     assert service.link.call("info")["taps"] == 2
     access.close_session(service.link)

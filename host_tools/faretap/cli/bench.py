@@ -9,8 +9,10 @@ from rich.table import Table
 
 from faretap import address
 from faretap.cli.common import Json, Port, app, out, print_json, say
+from faretap.errors import FaretapError
 from faretap.measure import PHASES, everything
 from faretap.session import connect
+from faretap.shown import shown
 
 
 @app.command()
@@ -39,14 +41,21 @@ def bench(
 ) -> None:
     """Measure link, boot, taps and cryptography, with the firmware's own clock."""
     with connect(port) as validator:
-        report = everything(
-            validator,
-            count=count,
-            bauds=tuple(baud or ()),
-            configure=test_operator or address.normal(port) == "virtual",
-            store=store,
-            say=say,
-        )
+        try:
+            report = everything(
+                validator,
+                count=count,
+                bauds=tuple(baud or ()),
+                configure=test_operator or address.normal(port) == "virtual",
+                store=store,
+                say=say,
+            )
+        except (LookupError, ArithmeticError, TypeError, ValueError, AssertionError) as e:
+            # A figure that is not there, or 0 µs: the validator's, like all of them.
+            raise FaretapError(
+                f"The validator's figures cannot be used: {type(e).__name__} {shown(e, 200)}.",
+                "Does this version of faretap know its firmware?",
+            ) from e
     if json:
         print_json(report)
     else:

@@ -100,6 +100,7 @@ class WorkingJournal(Answer):
     next: U32
     acked: U32
     records: U32
+    unacknowledged: U32
 
 
 class Configuration(Answer):
@@ -139,6 +140,21 @@ class Hello(Answer):
     boot_ms: Milli = 0
 
 
+_IN_INFO = [
+    "boots",
+    "clock",
+    "config",
+    "display",
+    "fault",
+    "journal",
+    "life_cycle",
+    "link",
+    "reader",
+    "scanner",
+    "session",
+]
+
+
 class Info(Hello):
     """In safe mode, only what a hello says, heap and uptime."""
 
@@ -158,8 +174,8 @@ class Info(Hello):
     @model_validator(mode="after")
     def _whole(self) -> Info:
         if self.mode == "app":
-            for name in ("clock", "reader", "scanner", "display", "journal", "link"):
-                if getattr(self, name) is None:
+            for name in _IN_INFO:
+                if name not in self.model_fields_set or getattr(self, name) is None:
                     raise ValueError(f"nothing about its {name}")
         return self
 

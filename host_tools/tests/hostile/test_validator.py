@@ -344,6 +344,22 @@ def test_a_configuration_of_escapes(run: Run) -> None:
         assert "\\x1b" in run("config", "pull", "--port", dev.url).plain().out
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError("us"), ZeroDivisionError(ESCAPES), TypeError(), IndexError()], ids=repr
+)
+def test_figures_that_are_none(
+    run: Run, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from faretap.cli import bench
+
+    def everything(*args: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(bench, "everything", everything)
+    with device() as dev:
+        assert "figures" in run("bench", "--port", dev.url).sentence()
+
+
 # -- what must hold for every call, also for those that nobody has written yet -----------------
 
 
