@@ -390,7 +390,7 @@ def test_memory_that_runs_out_is_made_or_nobody_rides():
         assert show(code("mot"), fresh()).outcome == "accepted"
         fails.extend((1, 1))
         rules = fresh()
-        assert said(show(code("mot"), rules)) == ("declined", "out_of_service")
+        assert said(show(code("mot"), rules)) == ("retry", "out_of_service")
         assert SM2._field is None  # given back, and made again by the next
         rules["seen"] = Presentation()
         assert show(code("mot"), rules).outcome == "accepted"

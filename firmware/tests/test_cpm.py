@@ -113,3 +113,100 @@ def test_nothing_of_a_numeric_code_is_kept():
     r = cpm.run(b"134567890123456789")
     assert (r.outcome, r.reason, r.masked, r.token_source) == ("declined", "unverified", "", None)
     assert r.detail == {"scheme": "wechat"}
+
+
+# EMVCo's second example: two applications, number and cryptogram in the common template.
+SECOND = (
+    b"hQVDUFYwMWETTwegAAAAVVVVUAhQcm9kdWN0MWETTwegAAAAZmZmUAhQcm9kdWN0MmJJWggSNFZ4kBI0WF8gDkNBUkRI"
+    b"T0xERVIvRU1WXy0IcnVlc2RlZW5kIZ8QBwYBCgMAAACfJghYT9OF+iNLzJ82AgABnzcEbVjvEw=="
+)
+PAN = tlv("5A", bytes.fromhex("6200001234567894"))
+TRACK = tlv("57", bytes.fromhex("6200001234567894D30122010000000F"))
+CRYPTOGRAM = tlv("9F26", bytes.fromhex("1122334455667788"))
+OTHER = tlv("4F", bytes.fromhex("A000000003101001"))
+
+
+def fields(*templates, **options):
+    c = cpm.parse(tlv("85", b"CPV01") + b"".join(templates), **options)
+    return c["aid"][-6:], c["pan"], c["expiry"], c["cryptogram"].hex()[:4]
+
+
+def test_emvcos_second_example():
+    r = cpm.run(SECOND)
+    assert r.token_source == b"1234567890123458" and r.expiry == ""
+    assert r.detail == {"scheme": "emv", "aid": "A0000000555555", "applications": 2}
+    rules = {"aids": None}
+    assert bytes(cpm.verified(SECOND, rules, None)[1]).hex() == "584fd385fa234bcc"
+
+
+def test_what_is_common_to_all_applications_may_stand_on_either_side():
+    whole = ("010102", "6200001234567894", "3012", "1122")
+    application = tlv("61", AID)
+    for common in (
+        tlv("62", TRACK + tlv("64", CRYPTOGRAM)),
+        tlv("62", tlv("64", CRYPTOGRAM) + TRACK),
+        tlv("62", tlv("64", TRACK + CRYPTOGRAM)),
+        tlv("62", PAN + TRACK + CRYPTOGRAM),
+        tlv("62", PAN + tlv("5F24", b"\x30\x12\x31") + CRYPTOGRAM),
+        tlv("62", PAN + TRACK + tlv("5F24", b"\x49\x12\x31") + CRYPTOGRAM),  # the earlier one
+    ):
+        for templates in ((application, common), (common, application)):
+            assert fields(*templates) == whole, common
+    # One part here, one there; and the same twice.
+    parted = tlv("61", AID + tlv("63", CRYPTOGRAM)), tlv("62", TRACK)
+    assert fields(*parted) == whole
+    parted = tlv("61", AID + TRACK), tlv("62", PAN + tlv("64", CRYPTOGRAM))
+    assert fields(*parted) == whole
+    parted = tlv("61", AID + TRACK + tlv("63", CRYPTOGRAM)), tlv("62", TRACK + CRYPTOGRAM)
+    assert fields(*parted) == whole
+    # A template of the other kind says nothing there, nor does an application that is not meant.
+    assert fields(tlv("61", AID + tlv("64", CRYPTOGRAM)), tlv("62", tlv("63", TRACK)))[1:] == (
+        "",
+        "",
+        "",
+    )
+    assert fields(application, tlv("61", OTHER + TRACK + tlv("63", CRYPTOGRAM)))[1] == ""
+
+
+def test_the_first_application_that_the_operator_takes():
+    templates = tlv("61", OTHER + PAN), tlv("61", AID + TRACK), tlv("61", AID + CRYPTOGRAM)
+    assert fields(*templates)[:2] == ("101001", "6200001234567894")
+    for aids in ([b"\xa0\0\0\3\x33"], [b"\xff", b"\xa0\0\0\3\x33\1\1\2"]):
+        assert fields(*templates, aids=aids) == ("010102", "6200001234567894", "3012", "")
+    assert fields(*templates, aids=[b"\xff"])[0] == "101001"
+    assert fields(*templates, aids=[])[0] == "101001"
+
+
+def test_hostile_templates():
+    def why(*templates, **options):
+        return raises(ValueError, lambda: fields(*templates, **options)).args[0]
+
+    application = tlv("61", AID)
+    other = tlv("5A", bytes.fromhex("6200001234567802"))
+    more = tlv("9F26", bytes(8))
+    for templates, name in (
+        ((application, tlv("62", PAN), tlv("62", TRACK)), "common"),
+        ((tlv("62", PAN),), "application"),
+        ((application, b"\x62\x03\x5a\x30\0"), "common"),
+        ((application, tlv("62", b"\x64\x05")), "common"),
+        ((application, tlv("62", tlv("64", b"\x9f"))), "common"),
+        ((tlv("61", AID + b"\x63\x40"),), "application"),
+        ((application, b"\x62\x7f"), "tlv"),
+        # Two values of one: which of them would the issuer take?
+        ((tlv("61", AID + PAN + other),), "twice"),
+        ((tlv("61", AID + PAN), tlv("62", other)), "twice"),
+        ((tlv("61", AID + TRACK), tlv("62", other)), "pan"),
+        ((tlv("61", AID + tlv("63", CRYPTOGRAM)), tlv("62", tlv("64", more))), "twice"),
+        ((tlv("61", AID + tlv("63", CRYPTOGRAM) + tlv("63", more)),), "twice"),
+        ((application, tlv("62", tlv("5A", b""))), "pan"),
+        ((application, tlv("62", PAN + tlv("5F24", b"\x30\x13\x01"))), "expiry"),
+        ((application, tlv("62", PAN + tlv("5F24", b"\x30"))), "expiry"),
+        ((tlv("61", PAN), tlv("62", AID)), "aid"),
+        ((application, tlv("61", PAN)), "aid"),
+    ):
+        assert why(*templates) == name, name
+    # Templates in templates: nobody goes down there.
+    deep = TRACK
+    for _ in range(20):
+        deep = tlv("64", deep)
+    assert fields(application, tlv("62", deep))[1] == ""

@@ -2,7 +2,7 @@
 
 from validator.emv import apdu, tlv
 from validator.media import terminal
-from validator.media.result import NextApplication, Refused, Result
+from validator.media.result import OURS, NextApplication, Refused, Result, ours
 from validator.nfc.reader import CardLost, CardProtocolError, ReaderDead
 
 PPSE = b"2PAY.SYS.DDF01"
@@ -102,6 +102,8 @@ async def run(card, clock, phases, aids=AIDS, terminal_data=None, rules=None, am
             result = _declined(tap, "malformed", e.reason)
     except Refused as e:
         result = _declined(tap, e.reason, e.what)
+    except OURS as e:
+        result = Result(tap.medium, "retry", "out_of_service", detail={"what": ours(e)})
     except Exception as e:
         # A card that finds a way to make this code fail is not to stop the validator.
         result = _declined(tap, "malformed", type(e).__name__)
@@ -184,8 +186,8 @@ class _Choice:
         return await self.next()
 
     def _wanted(self, aid):
-        for ours in self._aids:
-            if aid.startswith(ours):
+        for known in self._aids:
+            if aid.startswith(known):
                 return True
         return False
 

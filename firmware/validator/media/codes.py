@@ -1,12 +1,14 @@
 """Which medium a scanned code is, and what its module makes of it.
 
-First bytes decide; a branch in `recognise` adds a medium. A code that is nobody's is
+First bytes decide, behind what an engine puts before a code (qr/prefix.py); a branch in
+`recognise` adds a medium. A code that is nobody's is
 `unknown_code`, and nothing of its content goes anywhere.
 """
 
 from hashlib import sha256
 
-from validator.media.result import Result
+from validator.media.result import OURS, Result, ours
+from validator.qr import prefix
 
 
 def recognise(code):
@@ -46,6 +48,7 @@ def run(code, clock, phases, rules=None, amount=0):
     medium = "unknown_code"
     name = None
     try:
+        code = prefix.strip(code)
         if rules is not None:
             from validator.media import code_decision
 
@@ -73,10 +76,11 @@ def run(code, clock, phases, rules=None, amount=0):
     except ValueError as e:
         why = e.args[0] if e.args else ""
         result = Result(medium, "declined", "malformed", detail={"why": why})
-    except MemoryError:
-        if name:
+    except OURS as e:
+        if name and isinstance(e, MemoryError):
             code_decision.make_room()
-        result = Result(medium, "declined", "out_of_service", detail={"why": "memory"})
+        # Not noted as seen: the next reading is a try of its own.
+        result = Result(medium, "retry", "out_of_service", detail={"why": ours(e)})
     except Exception as e:  # whatever it is, the next rider must be served
         why = type(e).__name__
         result = Result(medium, "declined", "malformed", detail={"why": why})

@@ -5,8 +5,9 @@ card number rides under an operator's rule that carries the risk of the first ri
 does not.
 
 EMV QRCPS, consumer-presented mode: Base64 of 85 "CPV01", then one or more application templates
-61 {4F AID, 57 track 2 or 5A PAN, 63 {…}}. A numeric code is a token for one payment: none of it is
-kept.
+61 {4F AID, 57 track 2 or 5A PAN, 63 {9F26 …}} in the order of their priority, and at most one
+common template 62 {…, 64 {…}} for what is of every application. A numeric code is a token for one
+payment: none of it is kept.
 """
 
 from ..emv import tlv
@@ -19,6 +20,10 @@ MEDIUM = "cpm"
 _HEAD = b"hQVDUFYwM"
 
 _TRACK_2_MAX = 19  # bytes, EMV Book 3 annex A
+_APPLICATION = 0x61
+_COMMON = 0x62
+# What is used of either, and of the transparent templates in them (63, 64).
+_USED = (0x57, 0x5A, 0x5F24, 0x9F26)
 
 
 def recognises(code):
@@ -31,7 +36,10 @@ def run(code):
     name = scheme(code)
     if name:
         return Result(MEDIUM, "declined", "unverified", detail={"scheme": name})
-    c = parse(unbase64(code))
+    return _result(parse(unbase64(code)))
+
+
+def _result(c):
     pan = c["pan"]
     return Result(
         MEDIUM,
@@ -46,10 +54,10 @@ def run(code):
 
 def verified(code, rules, month):
     """(Result, the cryptogram or b""): there is nothing here that could be verified."""
-    result = run(code)
-    if "aid" not in result.detail:
-        return result, b""
-    return result, parse(unbase64(code))["cryptogram"]
+    if scheme(code):
+        return run(code), b""
+    c = parse(unbase64(code), rules["aids"])
+    return _result(c), c["cryptogram"]
 
 
 def allow(result, cryptogram, rules, month, amount):
@@ -67,10 +75,8 @@ def allow(result, cryptogram, rules, month, amount):
         raise Refused("needs_online", "cryptogram")
     if amount > rules["cap"]:
         raise Refused("needs_online", "cap")
-    if rules["aids"] is not None:
-        aid = bytes.fromhex(detail["aid"])
-        if not [True for known in rules["aids"] if aid[: len(known)] == known]:
-            raise Refused("needs_online", "application")
+    if not _is_ours(bytes.fromhex(detail["aid"]), rules["aids"]):
+        raise Refused("needs_online", "application")
     detail["risk"] = "first_ride"
 
 
@@ -92,45 +98,87 @@ def scheme(code):
     return ""
 
 
-def parse(data):
-    """Fields of the first application in decoded TLV: aid hex, pan digits, expiry "YYMM",
-    cryptogram (9F26) bytes.
+def parse(data, aids=None):
+    """Fields of an application in decoded TLV, and of what is common to all: aid hex, pan digits,
+    expiry "YYMM", cryptogram (9F26) bytes, applications: how many there are.
 
-    What the code does not have is empty. Raises ValueError(field).
+    It is the first one that begins like one of `aids` (bytes), else the first. What the code does
+    not have is empty. Raises ValueError(field).
     """
+    applications = []
+    common = None
+    where = "tlv"
     try:
         objects = tlv.parse(data)
+        if not objects or objects[0][0] != 0x85 or bytes(objects[0][1]) != b"CPV01":
+            raise ValueError("format")
+        where = "application"
+        for tag, value in objects:
+            if tag == _APPLICATION:
+                aid = tlv.find(value, 0x4F)
+                if aid is None or not 5 <= len(aid) <= 16:
+                    raise ValueError("aid")
+                applications.append((bytes(aid), value))
+            elif tag == _COMMON:
+                if common is not None:
+                    raise ValueError("common")
+                common = value
+        if not applications:
+            raise ValueError("application")
+        chosen = applications[0]
+        for application in applications:
+            if _is_ours(application[0], aids):
+                chosen = application
+                break
+        fields = {}
+        _take(chosen[1], 0x63, fields)
+        where = "common"
+        if common is not None:
+            _take(common, 0x64, fields)
     except tlv.TlvError:
-        raise ValueError("tlv")
-    if not objects or objects[0][0] != 0x85 or bytes(objects[0][1]) != b"CPV01":
-        raise ValueError("format")
-    templates = [value for tag, value in objects if tag == 0x61]
-    if not templates:
-        raise ValueError("application")
-    try:
-        fields = dict(tlv.parse(templates[0]))
-    except tlv.TlvError:
-        raise ValueError("application")
-    aid = fields.get(0x4F, b"")
-    if not 5 <= len(aid) <= 16:
-        raise ValueError("aid")
+        raise ValueError(where)
     pan = expiry = ""
     if 0x57 in fields:
         pan, expiry = track_2(fields[0x57])
-    elif 0x5A in fields:
-        pan = bytes(fields[0x5A]).hex().rstrip("f")
-        _check_pan(pan)
-    try:
-        cryptogram = tlv.find(templates[0], 0x63, 0x9F26)
-    except tlv.TlvError:
-        raise ValueError("application")
+    if 0x5A in fields:
+        other = bytes(fields[0x5A]).hex().rstrip("f")
+        _check_pan(other)
+        if pan and pan != other:
+            raise ValueError("pan")
+        pan = other
+    if 0x5F24 in fields:
+        date = bytes(fields[0x5F24]).hex()
+        if len(date) != 6 or not date.isdigit() or not 1 <= int(date[2:4]) <= 12:
+            raise ValueError("expiry")
+        # Whichever is earlier: nobody has signed either.
+        expiry = min(expiry or date[:4], date[:4])
     return {
-        "cryptogram": cryptogram or b"",
-        "aid": bytes(aid).hex().upper(),
+        "cryptogram": fields.get(0x9F26, b""),
+        "aid": chosen[0].hex().upper(),
         "pan": pan,
         "expiry": expiry,
-        "applications": len(templates),
+        "applications": len(applications),
     }
+
+
+def _take(template, transparent, fields):
+    """Put the objects that are used into `fields`; none may be there twice with two values."""
+    for tag, value in tlv.parse(template):
+        if tag == transparent:
+            _take(value, 0, fields)
+        elif tag in _USED:
+            if tag in fields and fields[tag] != value:
+                raise ValueError("twice")
+            fields[tag] = value
+
+
+def _is_ours(aid, aids):
+    if aids is None:
+        return True
+    for known in aids:
+        if aid[: len(known)] == known:
+            return True
+    return False
 
 
 def track_2(data):

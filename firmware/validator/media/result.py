@@ -82,6 +82,16 @@ class Result:
         return "<Result %s %s %s %s>" % (self.medium, self.outcome, self.reason, self.masked)
 
 
+# What fails in the validator itself, and is never the fault of what was presented: no memory, a
+# stack that is too deep (RuntimeError), flash or a module that cannot be read.
+OURS = (MemoryError, RuntimeError, OSError, ImportError)
+
+
+def ours(e):
+    """One word for the log."""
+    return "memory" if isinstance(e, MemoryError) else type(e).__name__
+
+
 def mask(digits):
     """A card number as it may be shown: first 6, six stars, last 4; short ones only the stars."""
     return digits[:6] + "******" + digits[-4:] if len(digits) >= 13 else "******"

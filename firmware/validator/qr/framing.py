@@ -13,7 +13,7 @@ padding. A code without any ends where the line falls silent. A reply of the eng
     item = framer.take()    # (CODE | REPLY, bytes), (CUT | OVERSIZE, length) or None
 """
 
-from . import text
+from . import prefix, text
 
 CODE = "code"
 REPLY = "reply"
@@ -104,6 +104,9 @@ def _alipay(buf, n, at):
 
 def _begins(view):
     """Whether bytes that follow a pause inside a code look like the beginning of the next one."""
+    k = prefix.length(view, len(view))
+    if k > 0:
+        view = view[k:]
     n = len(view)
     if n < 4:
         return False
@@ -217,7 +220,11 @@ class Framer:
                     self._drop(1)
                     continue
                 self._line_end = False
-            total = expected(self._buf, self._n)
+            ahead = prefix.length(self._buf, self._n)
+            if ahead > 0:
+                self._drop(ahead)
+                continue
+            total = _MORE if ahead else expected(self._buf, self._n)
             at = self._pause
             if at and (
                 total == _UNKNOWN

@@ -97,7 +97,7 @@ def _payment(buf, n):
         b = buf[end]
         if b == 0x3D:
             return _padding(n, end)
-        if b < 0x2B or b > 0x7A or begins(buf, end, n) > 0:
+        if b < 0x2B or b > 0x7A or 0x5B <= b <= 0x5D or begins(buf, end, n) > 0:
             return end
         if i >= have:
             return _MORE

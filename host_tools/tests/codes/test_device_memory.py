@@ -162,5 +162,5 @@ def test_memory_is_made_once_and_a_second_failure_is_out_of_service(
     assert len(made) == 1
     fail[:] = [True, True]
     result = show(make("mot", at=NOW), Clock(), fresh())
-    assert (result.outcome, result.reason) == ("declined", "out_of_service")
+    assert (result.outcome, result.reason) == ("retry", "out_of_service")
     assert len(made) == 3

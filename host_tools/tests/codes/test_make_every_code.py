@@ -178,14 +178,15 @@ def alipay_code(code: bytes, now: int, fare: int, broken: list[str]) -> None:
 def payment_code(text: bytes, now: int, fare: int, broken: list[str]) -> None:
     found = dict(objects(base64.b64decode(text)))
     need(found.get("85") == b"CPV01" and "61" in found, "malformed")
-    application = dict(objects(found["61"]))
+    application = dict(objects(found["61"])) | dict(objects(found.get("62", b"")))
     need("4F" in application, "malformed")
     need("57" in application and CONFIG["cpm"]["first_ride_risk"], "needs_online")
     number, _, rest = application["57"].hex().partition("d")
     need(number.isdigit(), "malformed")
     need(rest[:4] >= "3001", "expired")
     # Nobody pays for what comes without a cryptogram.
-    need("63" in application and "9F26" in dict(objects(application["63"])), "needs_online")
+    transparent = application.get("63") or application.get("64", b"")
+    need("9F26" in dict(objects(transparent)), "needs_online")
     need(fare <= CONFIG["cpm"]["cap"], "over_limit")
 
 

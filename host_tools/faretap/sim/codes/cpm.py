@@ -23,33 +23,39 @@ FIELDS: dict[str, Any] = {
     "counter": 1,
     "profile": "7C00",
     "unpredictable": None,
+    "common": False,
 }
 
 
 def build(at: int, **fields: Any) -> bytes:
     """The text of a code. Nothing in it tells when it was made; 9F37 differs by `at`.
 
-    Empty `pan`, `aid` or `cryptogram` leave the object away.
+    Empty `pan`, `aid` or `cryptogram` leave the object away. `common`: of two applications, which
+    share number and cryptogram in the common template.
     """
     f = merged(FIELDS, fields)
     if f["unpredictable"] is None:
         f["unpredictable"] = at & 0xFFFFFFFF
-    application = b""
+    application = shared = b""
     if f["aid"]:
         application += _object("4F", raw(f, "aid", 1, 20))
     application += _object("50", text(f, "label", len(f["label"])))
     if f["pan"]:
-        application += _object("57", _track_2(f)) + _object("5F34", number(f, "sequence", 1))
+        shared += _object("57", _track_2(f)) + _object("5F34", number(f, "sequence", 1))
     if f["cryptogram"]:
-        application += _object(
-            "63",
+        shared += _object(
+            "64" if f["common"] else "63",
             _object("9F26", raw(f, "cryptogram", 8))
             + _object("9F10", raw(f, "issuer_data", 1, 32))
             + _object("9F36", number(f, "counter", 2))
             + _object("82", raw(f, "profile", 2))
             + _object("9F37", number(f, "unpredictable", 4)),
         )
-    data = _object("85", text(f, "format", 5)) + _object("61", application)
+    data = _object("85", text(f, "format", 5))
+    if f["common"]:
+        data += _object("61", application) + _object("61", application) + _object("62", shared)
+    else:
+        data += _object("61", application + shared)
     return base64.b64encode(data)
 
 

@@ -13,6 +13,7 @@ from .kind import Kind, cut, decoded
 def add_all() -> None:
     add = Kind("cpm", cpm.build).add
     add("", "consumer-presented payment code with a cryptogram")
+    add("common", "of two applications with number and cryptogram in common (62)", common=True)
     add("expired", "card expired in 2020", "expired", expiry="2012")
     add(
         "example",
