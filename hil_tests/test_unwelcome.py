@@ -112,6 +112,7 @@ def test_nothing_is_told_to_whoever_asks(service: Session, board: VirtualProcess
     service.link.on_refused = None
     info = service.link.call("info")
     assert info["journal"]["unread"] is False
+    assert service.link.call("lists.info")["faults"] == 0
     assert service.bench is not None
     heard: list[tuple[str, object]] = []
     service.on_notification = lambda method, params: heard.append((method, params))

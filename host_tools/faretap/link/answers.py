@@ -274,7 +274,7 @@ class ListState(Answer):
     version: U32
     entries: U32
     room: Size
-    faults: Faults = []
+    faults: U32 = 0  # banks whose mark is damaged
     exempt: U32 = 0
     issued: Unix = 0
     size: Size = 0
