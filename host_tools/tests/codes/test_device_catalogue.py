@@ -56,6 +56,19 @@ def test_an_accepted_code_is_good_for_one_ride(name: str) -> None:
     assert show(code, clock, rules).reason == reason
 
 
+@pytest.mark.parametrize("name", [name for name in CODES if "-twin-" in name])
+def test_a_twin_is_the_code_that_it_is_a_twin_of(name: str) -> None:
+    """Whichever is shown first."""
+    twin = CODES[name].make(NOW)
+    code = CODES[CODES[name].kind].make(NOW)
+    for first, second in ((code, twin), (twin, code)):
+        clock, rules = Clock(), fresh()
+        show(first, clock, rules).settled()
+        clock.pass_s(5)
+        result = show(second, clock, rules)
+        assert result.reason == ("needs_online" if result.medium == "cpm" else "replayed")
+
+
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_nothing_rides_while_the_clock_is_not_set(name: str) -> None:
     result = show(CODES[name].make(NOW), Clock(0, trusted=False), fresh())
@@ -77,6 +90,6 @@ def test_a_bad_signature_is_one_whatever_the_clock_says() -> None:
 def test_media_that_nobody_configured_accept_nothing() -> None:
     rules = code_rules.load({})
     for name in ACCEPTED:
-        result = show(CODES[name].make(NOW), Clock(), rules)
+        result = show(CODES[name].make(NOW), Clock(), fresh(rules))
         reason = "needs_online" if result.medium == "cpm" else "unknown_issuer"
         assert (result.outcome, result.reason) == ("declined", reason), name

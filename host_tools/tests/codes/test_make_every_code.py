@@ -254,8 +254,8 @@ def strict(der: bytes) -> tuple[int, int]:
 @pytest.mark.parametrize("kind", sorted({entry.kind for entry in codes.CODES.values()}))
 def test_every_code_is_what_the_catalogue_says(kind: str) -> None:
     for name, entry in codes.CODES.items():
-        if entry.kind != kind:
-            continue
+        if entry.kind != kind or "-twin-" in name:
+            continue  # other forms of a code that is among them
         code = codes.make(name, at=AT)
         verdict, broken = judge(code, AT, codes.AMOUNT)
         assert verdict == entry.expected, name

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import alipay, alipay_defects, cpm_defects, mot, mot_defects, union_defects
+from . import alipay, alipay_defects, cpm_defects, mot, mot_defects, twins, union_defects
 from .keys import key
 from .kind import AMOUNT, CODES, Code
 from .mot_defects import LOCAL
@@ -22,6 +22,7 @@ union_defects.add_all()
 alipay_defects.add_all()
 cpm_defects.add_all()
 cpm_defects.add_others()
+twins.add_all()
 
 
 def configuration(**changes: Any) -> dict[str, Any]:
