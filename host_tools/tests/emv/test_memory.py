@@ -17,7 +17,7 @@ import pytest
 from faretap.sim import cards
 from faretap.sim.cards.purse import ElectronicCash
 from faretap.testing.scarce import OURS, run
-from validator.media import quickpass
+from validator.media import decision
 
 from .kernel import Kernel
 
@@ -82,6 +82,6 @@ def test_what_else_fails_in_the_validator(
     def fail(*args: Any) -> None:
         raise error
 
-    monkeypatch.setattr(quickpass.decision, "check", fail)
+    monkeypatch.setattr(decision, "check", fail)
     result = Kernel().tap(cards.make("quickpass-debit"))
     assert (result.outcome, result.reason) == ("retry", OURS)
