@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from typer.testing import CliRunner
 from faretap.cli.common import app
 from faretap.records.collection import Collection, collect
 from faretap.records.evidence import objects, unseal
+from faretap.records.pull import pull
 from faretap.session import Session
-from faretap.sim.cards import CARDS, scheme
+from faretap.sim.cards import CARDS, make, scheme
 from faretap.testing.hands import Records, Rider
 from faretap.virtual import VirtualProcess
 
@@ -85,3 +87,53 @@ def test_a_trace_of_a_tap_replays_to_the_same(board: VirtualProcess, tmp_path: P
     replayed = run.invoke(app, ["replay", str(trace), "--json"], catch_exceptions=False)
     assert replayed.exit_code == 0, replayed.output
     assert json.loads(replayed.stdout)["medium"] == "quickpass"
+
+
+def test_electronic_cash_torn_and_back_after_a_power_cut(
+    provision: Callable[..., Session], board: VirtualProcess
+) -> None:
+    """The card has paid and nobody heard of it; the validator's power goes, other riders come."""
+    from faretap.link.client import CallError
+    from faretap.present import CARD_LOST, tap_on_link
+
+    session = provision(cards=PATIENT)
+    card: Any = make("quickpass-ecash", balance=1000)
+
+    class Torn:
+        uid, atqa, sak, ats, seconds = card.uid, card.atqa, card.sak, card.ats, card.seconds
+
+        def apdu(self, command: bytes) -> bytes:
+            answer: bytes = card.apdu(command)
+            if card.balance == 800:
+                raise CallError(CARD_LOST, "the card left", {"kind": "card_lost"})
+            return answer
+
+        def power_off(self) -> None:
+            card.power_off()
+
+    torn = tap_on_link(session, Torn())
+    assert (torn["outcome"], torn["reason"], card.balance) == ("retry", "card_lost", 800)
+    # A phone without keys that has heard all of it, and a stranger with that balance.
+    for name, options in (
+        ("upcash-forged-tear", {"seed": 5, "balance": 800, "atc": 1}),
+        ("quickpass-ecash", {"seed": 40, "balance": 800, "atc": 1}),
+    ):
+        other = tap_on_link(session, make(name, **options))
+        assert other["outcome"] == ("declined" if name.startswith("upcash") else "accepted")
+    session.forget_notifications()
+    with board.bench() as hands:
+        hands.power(False)
+        hands.power(True)
+    assert session.wait_for("hello", 15.0)
+    session.tell_time()
+    again = tap_on_link(session, card)
+    assert (again["outcome"], again["fare"], again["balance"]) == ("accepted", 200, 800)
+    assert card.balance == 800
+    records = {r.seq: r for r in pull(session.link)}
+    first = records[again["detail"]["of"]]
+    assert (
+        first.seq == torn["seq"] and first.evidence and first.detail["cash"] == [1, 1000, 200, 1]
+    )
+    assert records[again["seq"]].evidence is None
+    evidence = [r for r in records.values() if r.detail.get("of") == first.seq]
+    assert [r.outcome for r in evidence] == ["accepted"]  # for one ride
