@@ -15,7 +15,8 @@ DEPTH = 24  # our own files and messages have up to 8 levels
 SIZE = 1 << 18  # bytes of one message or line
 _DIGITS = 20  # of a number: 2**64 - 1 has as many
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# One without an end goes to the end of the text: else each quote in it would be tried anew.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 

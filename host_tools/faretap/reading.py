@@ -78,11 +78,17 @@ def open_regular(path: Path, error: type[FaretapError] = FileError) -> BinaryIO:
         raise error(f"{path} cannot be read: {e.strerror or e}.") from e
     except ValueError as e:  # a NUL in its name
         raise error(f"{str(path)!r} is no name of a file.") from e
-    mode = os.fstat(number).st_mode
-    if not stat.S_ISREG(mode):
+    facts = os.fstat(number)
+    if not stat.S_ISREG(facts.st_mode):
         os.close(number)
-        what = next((name for of, name in _KINDS if of(mode)), "no file")
+        what = next((name for of, name in _KINDS if of(facts.st_mode)), "no file")
         raise error(f"{path} cannot be read: it is {what}.", "Give a regular file.")
+    if not facts.st_size and hasattr(os, "pread"):
+        try:
+            os.pread(number, 1, 0)  # of the kernel's own files some have nothing yet
+        except OSError as e:
+            os.close(number)
+            raise error(f"{path} cannot be read: {e.strerror or e}.") from e
     return os.fdopen(number, "rb")
 
 
@@ -94,10 +100,11 @@ def read_bytes(path: Path, most: int, error: type[FaretapError] = FileError) -> 
 
 def _all(file: BinaryIO, path: Path, most: int, error: type[FaretapError]) -> bytes:
     try:
-        data = file.read(most + 1) or b""
+        large = os.fstat(file.fileno()).st_size > most
+        data = b"" if large else file.read(most + 1) or b""
     except OSError as e:
         raise error(f"{path} cannot be read: {e.strerror or e}.") from e
-    if len(data) > most:
+    if large or len(data) > most:
         raise error(
             f"{path} is larger than {_size(most)}, the most that such a file may have.",
             "Is it the right file?",
@@ -180,8 +187,13 @@ def read_toml(path: Path, error: type[FaretapError] = FileError) -> dict[str, An
 
 
 # What says how deep TOML goes; what stands in strings and comments does not.
+# A string without an end goes to the end of the line or of the file: so each byte is seen once.
 _TOML = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\[^\n])*"|\'[^\'\n]*\'|#[^\n]*'
+    r'"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\\?\Z)'
+    r"|'''(?:[^']|'(?!''))*+(?:'''|\Z)"
+    r'|"(?:[^"\\\n]|\\[^\n])*+"?'
+    r"|'[^'\n]*+'?"
+    r"|#[^\n]*+"
     r"|[\[\]{}.,=\n]",
     re.DOTALL,
 )

@@ -14,6 +14,7 @@ from rich.text import Text
 from faretap.cli.common import Json, app, err, out, print_json
 from faretap.errors import FaretapError
 from faretap.shown import shown
+from faretap.writing import check_place, make_folder
 
 if TYPE_CHECKING:
     from faretap.rack.results import Run
@@ -53,6 +54,9 @@ def run(
     from faretap.rack.scenario.file import load
     from faretap.rack.scenario.run import run_on_rack
 
+    if report is not None:
+        make_folder(report)  # before the riders come, not after them
+        check_place(report / "run.json")
     loaded = load(file)
     with _Bars() as bars:
         done = run_on_rack(

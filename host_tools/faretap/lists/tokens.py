@@ -5,14 +5,13 @@ Numbers are read, hashed and forgotten: no error names one.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import hmac
 import re
 from pathlib import Path
 
 from faretap.lists.errors import ListFileError
-from faretap.reading import SECRET, TOKENS, read_secret, read_text
+from faretap.reading import SECRET, TOKENS, read_csv, read_secret, read_text
 
 SCOPES = {"card": 1, "account": 2}
 _KEY_SIZE = 16
@@ -21,14 +20,15 @@ _KEY_SIZE = 16
 def read_tokens(path: Path) -> list[bytes]:
     """8 bytes a token, from a text file with one of 16 hex digits a line (# begins a comment), or
     from the column `token` of a CSV file with a head line."""
-    lines = read_text(path, TOKENS, ListFileError).splitlines()
     if path.suffix.lower() == ".csv":
-        reader = csv.DictReader(lines)
-        names = {name.strip().lower(): name for name in reader.fieldnames or ()}
+        rows = read_csv(path, TOKENS, ListFileError)
+        names = [name.strip().lower() for name in next(rows, (0, []))[1]]
         if "token" not in names:
             raise ListFileError(f"{path} has no column `token`.", "Name it in the first line.")
-        cells = [(reader.line_num, row[names["token"]] or "") for row in reader]
+        at = names.index("token")
+        cells = [(number, row[at] if at < len(row) else "") for number, row in rows]
     else:
+        lines = read_text(path, TOKENS, ListFileError).splitlines()
         cells = [(number, line.partition("#")[0]) for number, line in enumerate(lines, 1)]
     tokens = []
     for number, cell in cells:

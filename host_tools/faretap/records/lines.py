@@ -74,7 +74,7 @@ def lines(file: BinaryIO, path: Path) -> Iterator[Line]:
                 raise ValueError(f"longer than {RECORD_LINE >> 10} KB")
             line = replace(parse(data, number, at), size=len(data), ended=whole)
         except ValueError as e:
-            if not whole and len(data) < RECORD_LINE:
+            if not whole and len(data) < RECORD_LINE and data[:2] in (b"{", b'{"'):
                 return
             raise CollectionError(
                 f"{path}, line {number} is no record ({e}).",
