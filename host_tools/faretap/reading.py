@@ -150,7 +150,7 @@ def read_secret(
         if is_one(data) and _readable_by_others(file):
             raise error(
                 f"{path} holds a secret, and others may read it.",
-                f"Take that from them: chmod 600 {path}",
+                f"`chmod 600 {path}` takes that from them.",
             )
         return data
 

@@ -15,7 +15,7 @@ from faretap.reading import CODE, read_bytes
 from faretap.sim import codes
 from faretap.sim.codes import Code, picture
 from faretap.sim.codes.show import Seen, read
-from faretap.writing import write_bytes
+from faretap.writing import write_all
 
 code = typer.Typer(help="Make ride codes to test with.", no_args_is_help=True)
 app.add_typer(code, name="code")
@@ -52,14 +52,18 @@ def make(
     done: dict[str, Any] = {"name": name, "note": entry.note, "at": moment, "bytes": len(data)}
     if not set:
         done["expected"] = {"outcome": entry.expected[0], "reason": entry.expected[1]}
+    written: list[tuple[Path, bytes]] = []
     if file:
-        write_bytes(file, data)
+        written.append((file, data))
         done["file"] = str(file)
     if png:
         try:
-            done |= {"symbol": picture.save(data, png), "png": str(png)}
-        except (ValueError, OSError) as error:
+            image, symbol = picture.png(data)
+        except ValueError as error:
             raise FaretapError(f"There is no picture of this code: {error}.") from None
+        written.append((png, image))
+        done |= {"symbol": symbol, "png": str(png)}
+    write_all(written)
     if json:
         print_json({**done, "hex": data.hex()})
     elif hex:

@@ -78,7 +78,7 @@ def load_public(path: Path) -> ec.EllipticCurvePublicKey:
     data = read_bytes(path, PEM, KeyFileError)
     if b"PRIVATE KEY" in data:
         beside = public_path(path)
-        if not beside.exists():
+        if not os.path.lexists(beside):
             raise KeyFileError(
                 f"{path} holds the private key.", f"Give its public half, {beside}."
             )

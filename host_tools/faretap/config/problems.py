@@ -16,12 +16,15 @@ from faretap.config.values import Right
 _LONG = 60  # characters of a value that are shown
 
 
-def problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
-    """A sentence for each thing that `error` names."""
-    return [_sentence(found, model, prefix) for found in error.errors(include_url=False)]
+def problems(
+    error: ValidationError, model: type[BaseModel], prefix: str = "", *, values: bool = True
+) -> list[str]:
+    """A sentence for each thing that `error` names. Without `values` none is shown: what stands in
+    a file that a configuration names may be somebody's secret."""
+    return [_sentence(found, model, prefix, values) for found in error.errors(include_url=False)]
 
 
-def _sentence(found: Any, model: type[BaseModel], prefix: str) -> str:
+def _sentence(found: Any, model: type[BaseModel], prefix: str, values: bool) -> str:
     loc = tuple(part for part in found["loc"] if part != "[key]")
     where = prefix + path(loc) if loc else prefix.rstrip(".: ") or "the configuration"
     kind = found["type"]
@@ -31,7 +34,7 @@ def _sentence(found: Any, model: type[BaseModel], prefix: str) -> str:
     if kind == "missing":
         return f"{where}: missing; right would be {right}."
     value = found["input"]
-    if isinstance(value, BaseModel | dict):
+    if not values or isinstance(value, BaseModel | dict):
         return f"{where}: right would be {right}."
     return f"{where}: {_shown(value, loc)}; right would be {right}."
 

@@ -123,7 +123,7 @@ def _resolved(raw: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[s
         # Again, with what the files hold.
         whole = Configuration.model_validate(value)
     except ValidationError as e:
-        return {}, problems(e, Configuration)
+        return {}, problems(e, Configuration, values=False)
     body = whole.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")
     # Sections that say nothing are left out; what identifies the file comes first.
     return {"format": 1, **{k: v for k, v in body.items() if k != "format" and v != {}}}, []
@@ -156,7 +156,7 @@ def ca_keys(path: Path) -> list[dict[str, Any]]:
         try:
             CaKey.model_validate(entry)
         except ValidationError as e:
-            found += problems(e, CaKey, f"{path.name}, line {line}: ")
+            found += problems(e, CaKey, f"{path.name}, line {line}: ", values=False)
         entries.append(entry)
     _fail(path.name, found)
     return entries

@@ -12,6 +12,7 @@ Times of the run are seconds since it started. A run never holds a token or the 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -242,7 +243,7 @@ def _lines(value: dict[str, Any]) -> str:
 
 def load(path: Path) -> Run:
     """A run from its file, or from the folder of its report."""
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - which takes any name
         path = path / FILE
     return Run.from_json(read_json(path, RESULTS, ResultsError), str(path))
 

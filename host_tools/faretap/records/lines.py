@@ -28,6 +28,7 @@ SERIAL = re.compile("[0-9a-f]{8,16}")
 LAST_SEQ = 0xFFFFFFFF
 
 _HEX = {"body": (2, 8192), "after": (0, 32), "chain": (16, 16)}  # digits, at least and at most
+_HEADS = tuple(f'{{"{name}":'.encode() for name in ("seq", "key", "validator", "gone", "epoch"))
 _KEY_DIGITS = (2, 8192)
 
 
@@ -74,7 +75,7 @@ def lines(file: BinaryIO, path: Path) -> Iterator[Line]:
                 raise ValueError(f"longer than {RECORD_LINE >> 10} KB")
             line = replace(parse(data, number, at), size=len(data), ended=whole)
         except ValueError as e:
-            if not whole and len(data) < RECORD_LINE and data[:2] in (b"{", b'{"'):
+            if not whole and len(data) < RECORD_LINE and _begins(data):
                 return
             raise CollectionError(
                 f"{path}, line {number} is no record ({e}).",
@@ -82,6 +83,11 @@ def lines(file: BinaryIO, path: Path) -> Iterator[Line]:
             ) from None
         yield line
         at += len(data)
+
+
+def _begins(data: bytes) -> bool:
+    """Whether it is the beginning of a line that was broken off."""
+    return any(data.startswith(head[: len(data)]) for head in _HEADS)
 
 
 def parse(data: bytes, number: int = 0, at: int = 0) -> Line:

@@ -149,7 +149,7 @@ def test_any_bytes_can_be_shown() -> None:
         (("make", "mot", "--set", "limit=x"), "limit is 'x': a number expected"),
         (("make", "mot", "--set", "colour=red"), "no field 'colour': choose one of version"),
         (("make", "mot", "--out", "/nowhere/x"), "/nowhere/x cannot be written: No such file"),
-        (("make", "mot", "--png", "/nowhere/x.png"), "There is no picture of this code: "),
+        (("make", "mot", "--png", "/nowhere/x.png"), "cannot be written"),
         (("make", "empty", "--png", "x.png"), "a QR code holds 1 to 2331 bytes, not 0"),
         (("show", "nothing.bin"), "nothing.bin cannot be read: No such file"),
         (("show", "--hex", "abc"), "--hex is not a string of hex digits."),

@@ -234,8 +234,8 @@ def test_files_that_are_missing_or_wrong(tmp_path: Path) -> None:
     }
     found = " ".join(problems(raw, tmp_path))
     for said in (
-        "cards.ca_keys_file: ca.csv has 6 problems: ca.csv, line 2: modulus: 'BBE9'; right would",
-        "ca.csv, line 3: index: '1'; right would be hex digits of 1 byte.",
+        "cards.ca_keys_file: ca.csv has 6 problems: ca.csv, line 2: modulus: right would",
+        "ca.csv, line 3: index: right would be hex digits of 1 byte.",
         "cards.acquirer_file: junk holds no public key in PEM.",
         "none.bin cannot be read: No such file or directory.",
         "token_key_file: ",

@@ -29,6 +29,8 @@ ALLOWED = {
     "rack/scratch.py": {"open"},
     "rack/locks.py": {"open"},
     "image/compiler.py": {"read_bytes", "write_bytes"},
+    # What the kernel says of USB devices.
+    "devices.py": {"read_text"},
     # The modules of the firmware, as they are installed.
     "image/sources.py": {"read_bytes"},
     # A log of a process that writes it itself.

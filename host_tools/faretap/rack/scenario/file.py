@@ -6,6 +6,7 @@ scenario = load("mine.scenario.toml")       # ScenarioError.problems: all that i
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -58,7 +59,7 @@ def shipped() -> list[Path]:
 def find(name: str | Path) -> Path:
     """The file of that name, or the one that ships under it."""
     path = Path(name)
-    if path.exists() or not isinstance(name, str):
+    if os.path.lexists(path) or not isinstance(name, str):
         return path
     for each in shipped():
         if name in (each.name, each.name.removesuffix(SUFFIX)):
