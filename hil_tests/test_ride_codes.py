@@ -33,16 +33,18 @@ def show(rider: Rider, now: int, name: str, number: int, **how: Any) -> dict[str
 def test_whatever_rides_rides_by_the_scan_engine(
     rider: Rider, records: Records, validator: Session
 ) -> None:
+    now = moment(validator)
     for number, name in enumerate(ACCEPTED):
-        summary = show(rider, moment(validator), name, number)
+        summary = show(rider, now, name, number)
         assert (summary["outcome"], summary["reason"]) == ("accepted", ""), (name, summary)
         record = records.of(summary)
         assert record.code and record.code_expires and record.fare_fen == summary["fare"]
 
 
 def test_each_reason_once_on_the_link(rider: Rider, records: Records, validator: Session) -> None:
+    now = moment(validator)
     for number, name in enumerate(one_of_each_reason()):
-        summary = show(rider, moment(validator), name, number, via="link")
+        summary = show(rider, now, name, number, via="link")
         assert (summary["outcome"], summary["reason"]) == CODES[name].expected, (name, summary)
         broken = CODES[name].broken
         if broken and summary["reason"] == "bad_signature":
