@@ -174,15 +174,22 @@ def scheme_rules(**options):
     modulus = bytes.fromhex(corpus.CONFIG["acquirer"]["modulus"])
     if config["acquirer"]:
         options["seal"] = evidence.Seal(modulus, 65537, aes=aes)
-    options.setdefault("riders", 8)
+    from fakes import FakeClock
+    from riders_bench import memory
+
+    clock = FakeClock(0)
+    clock.set_unix(corpus.UNIX)
+    options.setdefault("riders", memory(clock))
     return rules.load(config, **options)
 
 
 def scheme_terminal(rules, amount=200, unix=None, **changes):
     """The terminal of the corpus' taps."""
     import quickpass_corpus as corpus
+    from riders_bench import at
     from validator.media import terminal
 
+    at(rules["riders"], unix or corpus.UNIX)
     made = terminal.make(unix or corpus.UNIX, amount, rules=rules)
     made["random"] = lambda n: bytes.fromhex(corpus.RANDOM)[:n]
     made["open"] = lambda result: 1

@@ -3,14 +3,18 @@
 MACs are hashes that both ends know; what DES makes of them is tested elsewhere.
 """
 
+import gc
 from hashlib import sha256
 
 from emv_script import tlv
 from fakes import FakeClock, run
 from flash_sim import FlashSim
-from validator.media import purse, purse_rules, terminal
+from riders_bench import TABLE, memory
+from validator.media import purse, purse_rules, riders_restore, terminal
 from validator.media import purse_torn as torn
 from validator.media.phases import Phases
+from validator.media.riders_open import opened
+from validator.media.riders_upkeep import TORN
 from validator.nfc.reader import CardLost
 from validator.store import purchase, purchase_read, record
 from validator.store.journal import Journal
@@ -253,7 +257,9 @@ class Validator:
         self.options = options
         self.clock = FakeClock(0)
         self.clock.unix_base = UNIX
+        gc.collect()
         self.flash = flash or FlashSim(8)
+        self.table = FlashSim(TABLE, 1024)
         self.psam = Psam()
         self.reboot()
 
@@ -261,10 +267,13 @@ class Validator:
         self.journal = Journal(self.flash)
         self.journal.mount()
         self.journal.prepare()
-        self.rules = purse_rules.load(self.section, **self.options)
+        self.riders = memory(self.clock, self.table, self.journal)
+        self.rules = purse_rules.load(self.section, riders=self.riders, **self.options)
         self.psam.session = None
         self.rules["psams"] = (self.psam,)
-        self.rules["torn"].rebuild(self.journal)
+        self.cards = self.codes = None
+        self.purse = self.rules
+        run(riders_restore.restore(self.riders, self.journal, self, self.clock.sleep_ms))
 
     def write(self, result):
         """As a tap does before DEBIT: the number of the result's record."""
@@ -306,6 +315,7 @@ class Validator:
 
     def purchase(self, card, amount=200, write=None):
         """The Result of one tap that nothing has been recorded of yet."""
+        assert self.riders.ready(4)
         card.power_on()
         made = terminal.make(self.clock.unix(), amount, 0, self.clock.trusted, None)
         made["purse"] = self.rules
@@ -326,6 +336,10 @@ class Validator:
 
     def later(self, seconds=60):
         self.clock.advance_us(seconds * 1000000)
+
+    def torn(self):
+        """Numbers of the records of debits that are open."""
+        return [found[3] for found in opened(self.riders) if found[1] == TORN]
 
     def records(self):
         """Fields of every record."""

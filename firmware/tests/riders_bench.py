@@ -46,6 +46,35 @@ def open_table(flash, check=CHECK):
     return table
 
 
+class NoJournal:
+    """Of a validator whose records nobody reads again."""
+
+    next_seq = 1
+
+
+def memory(clock=None, flash=None, journal=None, check=CHECK):
+    """A memory of riders as it is after a start, on a flash of its own if none is given."""
+    gc.collect()
+    clock = clock or FakeClock()
+    table = open_table(flash or FlashSim(TABLE, 1024), check)
+    riders = Riders(table, GuardedTime(clock), journal or NoJournal)
+    riders.start()
+    return riders
+
+
+def at(riders, unix, trusted=True):
+    """Let it be that time for a memory of riders: it goes by, or the clock is set back."""
+    if riders is None:
+        return
+    clock = riders.time._clock
+    riders.time.now()
+    if unix > clock.unix():
+        clock.advance_us((unix - clock.unix()) * 1000000)
+    else:
+        clock.set_unix(unix)
+    clock.trusted = trusted
+
+
 class Bus:
     """What serves riders, without media: `reboot` forgets all but flash. The wall clock goes on
     through it, if `kept`."""
@@ -57,6 +86,7 @@ class Bus:
         self.check = CHECK
         self.clock = FakeClock()
         self.kept = kept
+        self.trims = True  # the flash's log
         self.boot()
 
     def boot(self):
@@ -85,7 +115,7 @@ class Bus:
         made.update({"outcome": outcome, "reason": "" if outcome == "accepted" else "expired"})
         made["clock_trusted"] = self.clock.trusted
         made.update(fields)
-        if len(self.flash.log) > 200 and not self.flash._cut:
+        if self.trims and len(self.flash.log) > 200:
             self.flash.log = []  # a real MicroPython has little memory
         return self.journal.append(record.encode(made))
 

@@ -40,6 +40,7 @@ class Slow(FlashSim):
 class App:
     operation = None
     journal_fault = "flash is gone"
+    riders = None
 
     def __init__(self, sectors=12):
         self.clock = Ticking()

@@ -2,10 +2,12 @@
 
 from code_corpus import AMOUNT, CODES, CONFIG, UNIX
 from crypto_vectors import RIDE_CODE, ROOT
-from fakes import FakeClock
+from fakes import FakeClock, run
 from flash_sim import HOW, FlashSim, PowerCut
-from validator.media import code_decision, code_rules, codes
-from validator.media.code_replay import Presentation, Replay
+from riders_bench import at, key, memory
+from validator.media import code_decision, code_rules, codes, riders_restore
+from validator.media import riders as room
+from validator.media.code_replay import Presentation
 from validator.media.phases import Phases
 from validator.store import record
 from validator.store.journal import Journal
@@ -21,7 +23,7 @@ VECTOR_CONFIG = {
 def fresh(**changes):
     """Rules of a validator that has seen no code yet."""
     rules = dict(LOADED)
-    rules["replay"] = Replay(16)
+    rules["riders"] = memory(clock_at())
     rules["seen"] = Presentation()
     rules.update(changes)
     return rules
@@ -40,6 +42,7 @@ def code(name):
 
 def show(data, rules, clock=None, amount=AMOUNT):
     clock = clock or clock_at()
+    at(rules["riders"], clock.unix(), clock.trusted)
     return codes.run(data, clock, Phases(clock), rules, amount)
 
 
@@ -58,7 +61,7 @@ def test_every_code_of_the_corpus():
 
 
 def test_the_vector_rides_at_its_time():
-    rules = code_rules.load(VECTOR_CONFIG)
+    rules = code_rules.load(VECTOR_CONFIG, riders=memory(clock_at()))
     result = show(RIDE_CODE, rules)
     assert said(result) == ("accepted", "") and result.medium == "ride_code"
     assert result.masked == "999900******0001" and result.expiry == "3001"
@@ -68,7 +71,7 @@ def test_the_vector_rides_at_its_time():
 
 def test_every_second_around_the_ends_of_a_code():
     # Made at UNIX, valid for 600 s, authorised for a day; 60 s of skew.
-    rules = code_rules.load(VECTOR_CONFIG)
+    rules = code_rules.load(VECTOR_CONFIG, riders=memory(clock_at()))
     for now, reason in (
         (946684800, "not_yet_valid"),  # 2000
         (UNIX - 61, "not_yet_valid"),
@@ -86,7 +89,7 @@ def test_every_second_around_the_ends_of_a_code():
 
 
 def test_what_was_over_is_named():
-    rules = code_rules.load(VECTOR_CONFIG)
+    rules = code_rules.load(VECTOR_CONFIG, riders=memory(clock_at()))
     for now, what in (
         (UNIX + 601, "validity"),
         (1893542401, "authorisation"),
@@ -251,22 +254,66 @@ def test_a_code_is_remembered_until_it_has_expired_for_certain():
     assert said(show(code("mot"), rules, clock_at(UNIX + 570))) == ("declined", "replayed")
 
 
+def fill(riders, room, name, put):
+    """Other riders, until there is no room for `name`."""
+    n = 0
+    while riders.has_room(room, name):
+        k = key(n, 99)
+        if riders.has_room(room, k):
+            assert riders.ready(1)
+            put(k)
+        n += 1
+
+
 def test_without_memory_for_another_code_nobody_rides_for_nothing():
-    rules = fresh(replay=Replay(1))
+    rules = fresh()
+    riders = rules["riders"]
     show(code("mot"), rules).settled()
+    name = show(code("mot-custom"), fresh()).code[:8]
+    fill(riders, room.CODES, name, lambda k: riders.code_ridden(k, UNIX + 500))
     result = show(code("mot-custom"), rules)
     assert said(result) == ("declined", "storage_full")
     assert said(show(code("mot"), rules)) == ("declined", "replayed")
-    later = clock_at(UNIX + 661)
-    fresh_code = code("mot-custom")
+    assert riders.info()["rooms"]["codes"]["full"]
     rules["seen"] = Presentation()
-    assert said(show(fresh_code, rules, later)) == ("declined", "expired")
+    result = show(code("mot-custom"), rules, clock_at(UNIX + 501))
+    assert said(result) == ("accepted", ""), "others are over"
+    rules["seen"] = Presentation()
+    assert said(show(code("mot"), rules, clock_at(UNIX + 502))) == ("declined", "replayed")
+
+
+def test_payment_codes_close_no_ride_codes_and_those_close_no_payment_codes():
+    section = dict(CONFIG)
+    section["cpm"] = {"first_ride_risk": True, "cap": 300}
+    section["limits"] = {"cumulative": 900}
+    rules = code_rules.load(section, riders=memory(clock_at()))
+    riders = rules["riders"]
+    name = show(code("cpm"), rules).code[:8]
+    fill(riders, room.PAYMENT, name, lambda k: riders.waits(room.PAYMENT, k, 86400))
+    rules["seen"] = Presentation()
+    assert said(show(code("cpm"), rules)) == ("declined", "storage_full")
+    for ours in ("mot", "union", "alipay"):
+        assert said(show(code(ours), rules)) == ("accepted", ""), ours
+    rules = code_rules.load(section, riders=memory(clock_at()))
+    riders = rules["riders"]
+    name = show(code("mot"), fresh()).code[:8]
+    fill(riders, room.CODES, name, lambda k: riders.code_ridden(k, UNIX + 86400))
+    assert said(show(code("mot"), rules)) == ("declined", "storage_full")
+    assert said(show(code("cpm"), rules)) == ("accepted", "")
+
+
+def test_no_memory_of_riders_no_ride():
+    for name in ("mot", "union", "alipay"):
+        rules = dict(code_rules.load(CONFIG))
+        clock = clock_at()
+        result = codes.run(code(name), clock, Phases(clock), rules, AMOUNT)
+        assert said(result) == ("declined", "out_of_service"), name
 
 
 def test_limits_by_account():
     section = dict(CONFIG)
     section["limits"] = {"window_s": 5, "cumulative": 300, "cumulative_s": 3600}
-    rules = code_rules.load(section)
+    rules = code_rules.load(section, riders=memory(clock_at()))
     clock = clock_at()
     show(code("mot"), rules, clock).settled()
     result = show(code("mot-custom"), rules, clock)  # the same account
@@ -298,7 +345,7 @@ def test_a_payment_code_rides_once_at_the_operators_risk():
         section = dict(CONFIG)
         section["cpm"] = {"first_ride_risk": True, "cap": 300, "again_s": 3600}
         section["cpm"].update(changes)
-        return code_rules.load(section)
+        return code_rules.load(section, riders=memory(clock_at()))
 
     rules = with_risk()
     result = show(code("cpm"), rules, amount=300)
@@ -416,7 +463,9 @@ def test_the_power_is_cut_at_every_step_of_a_ride():
             journal.mount()
             rules = fresh()
             kept = [record.decode(entry[1]) for entry in journal.read()]
-            rules["replay"].restore([r["code"] for r in kept if r["code"]])
+            run(
+                riders_restore.restore(rules["riders"], journal, Rules(rules), clock_at().sleep_ms)
+            )
             result = show(data, rules)
             if kept:
                 assert said(result) == ("declined", "replayed"), (how, n)
@@ -426,6 +475,15 @@ def test_the_power_is_cut_at_every_step_of_a_ride():
                 break
             n += 1
         assert n >= 1
+
+
+class Rules:
+    """In the place of an `Operation`."""
+
+    cards = purse = None
+
+    def __init__(self, codes):
+        self.codes = codes
 
 
 def ride(data, journal, rules):

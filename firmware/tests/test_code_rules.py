@@ -27,13 +27,13 @@ def test_nothing_at_all_is_a_configuration_that_accepts_nobody():
     assert rules["union_keys"] == rules["alipay_keys"] == {}
     assert (rules["skew_s"], rules["tap"], rules["cap"]) == (60, 5000, 500)
     assert rules["risk"] is False and rules["aids"] is None and rules["seal"] is None
-    assert rules["riders"] is None  # memory for limits that there are only
+    assert not rules["accounts"]
 
 
 def test_everything_that_can_be_said():
     section = dict(CONFIG)
     section["limits"] = {"tap": 300, "cumulative": 4000, "cumulative_s": 7200, "window_s": 5}
-    section["remember"] = 64
+    section["remember"] = 64  # of an earlier firmware: without effect
     section["cpm"] = {"first_ride_risk": True, "cap": 0, "again_s": 60, "aids": ["A000000333"]}
     rules = code_rules.load(section)
     assert sorted(rules["roots"]) == [0x7D, 0x7F]
@@ -42,7 +42,7 @@ def test_everything_that_can_be_said():
     assert rules["local"] == {"9999000099990002": True}
     assert sorted(rules["union_keys"]) == [1, 2]
     assert 0x109 in rules["alipay_keys"] or len(rules["alipay_keys"]) > 1
-    assert rules["tap"] == 300 and rules["cumulative"] == 4000 and rules["riders"]
+    assert rules["tap"] == 300 and rules["cumulative"] == 4000 and rules["accounts"]
     assert rules["aids"] == [b"\xa0\x00\x00\x03\x33"] and rules["cap"] == 0
 
 
@@ -156,7 +156,6 @@ def test_every_other_mistake_is_named():
         ({"alipay_keys": [{"id": True}]}, "codes.alipay_keys[0].id: True: 0 to 255 expected"),
         ({"skew_s": -1}, "codes.skew_s: -1: 0 to 86400 expected"),
         ({"skew_s": "60"}, "codes.skew_s: '60': 0 to 86400 expected"),
-        ({"remember": 0}, "codes.remember: 0: 1 to 8192 expected"),
         ({"limits": {"tapp": 1}}, "codes.limits.tapp: no such limit"),
         ({"limits": {"tap": 1.5}}, "codes.limits.tap: 1.5: 0 to 1073741823 expected"),
         ({"limits": []}, "codes.limits: []: an object expected"),

@@ -3,10 +3,12 @@
 import quickpass_corpus as corpus
 from emv_script import scheme_rules, scheme_terminal
 from fakes import raises
+from riders_bench import key as name_of
+from riders_bench import memory
 from validator.media import decision, rules
 from validator.media.quickpass_torn import Debit, Torn
 from validator.media.result import Refused
-from validator.media.rider_ring import Riders
+from validator.media.riders import QUICKPASS
 from validator.media.rules import RulesError
 
 TAGS = {
@@ -89,7 +91,7 @@ def test_order_of_the_rule():
     assert reason(who, r) == "not_yet_valid"
     who.begins = None
     for token in decision.tokens(who, r):
-        r["riders"].note(token, corpus.UNIX - 1, 1, 60)
+        r["riders"].rode(QUICKPASS, token, 1, 60, 0)
     assert reason(who, r) == "too_soon"
     assert reason(who, r, unix=corpus.UNIX + 10) == "out_of_service"
     r["seal"] = object()
@@ -112,10 +114,33 @@ def test_dates():
 def test_a_clock_that_was_set_back_locks_nobody_out():
     r = scheme_rules()
     who = rider()
-    decision.settle(who, scheme_terminal(r, unix=corpus.UNIX + 1000), r, 200)
-    assert reason(who, r) == ""
-    assert reason(who, r, unix=corpus.UNIX + 1004) == "too_soon"
-    assert reason(who, r, unix=corpus.UNIX + 1005) == ""
+    scheme_terminal(r, unix=corpus.UNIX + 1000)
+    decision.settle(who, r, 200)
+    assert reason(who, r) == "too_soon", "nor does it open the window"
+    assert reason(who, r, unix=corpus.UNIX + 4) == "too_soon"
+    assert reason(who, r, unix=corpus.UNIX + 5) == ""
+
+
+def test_without_a_memory_of_riders_nobody_rides_for_whom_there_are_limits():
+    assert reason(rider(), scheme_rules(riders=None)) == "out_of_service"
+    r = scheme_rules(riders=None, config={"limits": {"window_s": 0}})
+    assert reason(rider(), r) == ""
+
+
+def test_a_full_memory_refuses_who_is_not_in_it():
+    r = scheme_rules()
+    riders = r["riders"]
+    who = rider()
+    (token,) = decision.tokens(who, r)
+    n = 0
+    while riders.has_room(QUICKPASS, token):
+        k = name_of(n)
+        if riders.has_room(QUICKPASS, k):
+            assert riders.ready(1)
+            riders.rode(QUICKPASS, k, 1, 60, 0)
+        n += 1
+    assert reason(who, r) == "storage_full"
+    assert reason(who, r, unix=corpus.UNIX + 60) == "", "others are over"
 
 
 def test_only_a_signed_ctq_counts():
@@ -134,72 +159,72 @@ def test_only_a_signed_ctq_counts():
 # What is remembered
 
 
-def test_riders():
-    riders = Riders(3)
-    a, b = b"aaaaaaaa", b"abbbbbbb"
-    assert riders.last(a) is None and riders.spent(a, 0, 100) == 0
-    riders.note(a, 1000, 200, 3600)
-    riders.note(b, 1010, 300, 3600)
-    riders.note(a, 1020, 50, 3600)
-    assert riders.last(a) == 1020 and riders.last(b) == 1010
-    assert riders.spent(a, 1030, 3600) == 250 and riders.spent(b, 1030, 3600) == 300
-    assert riders.spent(a, 1000 + 3600, 3600) == 0
-    riders.note(a, 1000 + 3600, 70, 3600)
-    assert riders.spent(a, 4601, 3600) == 70
-    # The clock was set back: no limit may lock a rider out for that.
-    assert riders.spent(a, 10, 3600) == 0
-
-
-def test_the_oldest_rider_is_forgotten():
-    riders = Riders(3)
-    for i in range(5):
-        riders.note(bytes((i,)) * 8, 100 + i, 1, 60)
-    assert [riders.last(bytes((i,)) * 8) for i in range(5)] == [None, None, 102, 103, 104]
+def same(debit, other):
+    return debit.pack() == other.pack()
 
 
 def test_torn_debits():
-    torn = Torn()
+    riders = memory(journal=Later)
+    torn = Torn(riders)
+    token = name_of(1)
     debit = Debit(7, 1000, 200, True)
-    assert torn.of(b"token") is None and not len(torn)
-    torn.add(b"token", 11, debit)
-    assert torn.of(b"token") == (11, debit) and len(torn) == 1
-    again = Debit(8, 1000, 200, False)
-    torn.add(b"token", 12, again)
-    assert torn.of(b"token") == (12, again) and len(torn) == 1
-    for n in range(40):
-        name = b"%07d" % n
-        if torn.has_room(name):
-            torn.add(name, n, debit)
-    assert torn.of(b"token") and torn.has_room(b"token") and not torn.has_room(b"new")
-    torn.drop(b"token")
-    torn.drop(b"token")
-    assert torn.of(b"token") is None and torn.has_room(b"new")
-    assert not torn.unproven(b"token")
-    torn.mark_unproven(b"token", 12)
-    assert torn.unproven(b"token") and not torn.unproven(b"other")
+    assert torn.of(token) is None and torn.has_room(token)
+    torn.add(token, 11, debit)
+    assert torn.of(token)[0] == 11 and same(torn.of(token)[1], debit)
+    again = Debit(8, 100000, 200, False)
+    torn.add(token, 12, again)
+    assert torn.of(token)[0] == 12 and same(torn.of(token)[1], again)
+    n = 100
+    while torn.has_room(name_of(n)):
+        assert riders.ready(1)
+        torn.add(name_of(n), n, debit)
+        n += 1
+    refused = name_of(n)
+    for k in range(100, n):
+        assert torn.of(name_of(k))[0] == k, "none is forgotten"
+        assert torn.has_room(name_of(k)), "and each can be settled"
+    assert torn.of(token)[0] == 12
+    near = [name_of(k) for k in range(100, n)]
+    bucket = riders.table.bucket(QUICKPASS, refused)
+    for name in [name for name in near if riders.table.bucket(QUICKPASS, name) == bucket][:4]:
+        torn.drop(name)
+        torn.drop(name)
+        assert torn.of(name) is None
+    while riders.carry():
+        pass
+    for _ in range(40):
+        riders.idle()
+    assert torn.has_room(refused), "and that makes room"
+    assert not torn.unproven(token)
+    torn.mark_unproven(token, 12)
+    assert torn.unproven(token) and not torn.unproven(name_of(100))
+
+
+class Later:
+    """A journal whose newest records are none of these."""
+
+    next_seq = 10000
 
 
 def test_torn_debits_out_of_records():
-    torn = Torn()
+    torn = Torn(memory())
 
-    def recall(seq, outcome="accepted", medium="quickpass", token=b"12345678", **detail):
-        fields = {"medium": medium, "outcome": outcome, "token": token, "detail": detail}
-        torn.recall(seq, fields)
+    def recall(seq, token=b"12345678", **detail):
+        torn.recall(seq, {"token": token, "detail": detail})
 
-    recall(1, "retry", cash=[7, 1000, 200, 0])
+    recall(1, cash=[7, 1000, 200, 0])
     known = torn.of(b"12345678")
     assert known[0] == 1 and known[1].pack() == [7, 1000, 200, 0]
-    for medium, token, detail in (
-        ("quickpass", b"12345678", {}),
-        ("quickpass", b"12345678", {"of": 2}),
-        ("quickpass", b"87654321", {"of": 1}),
-        ("quickpass", None, {"of": 1}),
-        ("tunion", b"12345678", {"of": 1}),
+    for token, detail in (
+        (b"12345678", {}),
+        (b"12345678", {"of": 0}),
+        (b"87654321", {"of": 1}),
+        (None, {"of": 1}),
     ):
-        recall(3, medium=medium, token=token, **detail)
+        recall(3, token=token, **detail)
         assert torn.of(b"12345678")[0] == 1, detail
     for name in ("of", "void", "unknown"):
-        recall(1, "retry", cash=[7, 1000, 200, 0])
+        recall(1, cash=[7, 1000, 200, 0])
         recall(4, **{name: 1})
         assert torn.of(b"12345678") is None
         assert not torn.unproven(b"12345678")

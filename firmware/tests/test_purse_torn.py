@@ -1,6 +1,9 @@
 from fakes import raises
+from flash_sim import FlashSim
 from purse_bench import WHEN, Card, Validator
+from riders_bench import TABLE
 from validator.media import purse_torn as torn
+from validator.media import tunion
 from validator.nfc.reader import CardLost, ReaderDead
 
 
@@ -68,7 +71,7 @@ def test_money_moved_the_same_card_again():
     assert (made.state, made.of) == (torn.PAID, 1)  # the PSAM still had that session
     assert (made.mac2, made.tac, made.when) == (card.last[2], card.last[3], WHEN)
     assert claims(v) == (200, {})
-    assert not len(v.rules["torn"])
+    assert not len(v.torn())
     v.later(10)
     assert outcome(v.tap(card)) == ("accepted", "") and card.debits == 2
 
@@ -113,7 +116,7 @@ def test_power_cut_in_between():
     for how, debits in (("after", 2), ("before", 1)):
         v, card = torn_at_debit(how)
         v.reboot()
-        assert len(v.rules["torn"]) == 1
+        assert len(v.torn()) == 1
         result = v.tap(card)
         assert outcome(result) == ("accepted", "") and card.debits == debits
         assert card.balance == 4800 and claims(v) == (200, {})
@@ -123,7 +126,7 @@ def test_power_cut_in_between():
         token = v.rules["token"](b"3100482123456789012")
         assert v.rules["torn"].unproven(token) == (how == "after")
         v.reboot()
-        assert not len(v.rules["torn"])
+        assert not len(v.torn())
 
 
 def test_power_cut_before_its_end():
@@ -134,7 +137,7 @@ def test_power_cut_before_its_end():
         v.purchase(card)
         v.reboot()
         v.later()
-        assert len(v.rules["torn"]) == 1 and claims(v) == (0, {1: 200})
+        assert len(v.torn()) == 1 and claims(v) == (0, {1: 200})
         assert outcome(v.tap(card)) == ("accepted", "")
         assert card.balance == 4800 and claims(v) == (200, {})
 
@@ -190,7 +193,7 @@ def test_lost_while_the_proof_is_read():
         for how in ("before", "after"):
             card.cuts = {name: how}
             raises(CardLost, v.purchase, card)
-            assert len(v.rules["torn"]) == 1
+            assert len(v.torn()) == 1
     assert outcome(v.tap(card)) == ("accepted", "") and card.debits == 1
     assert claims(v) == (200, {})
 
@@ -222,7 +225,7 @@ def test_card_without_proof():
     result = v.tap(card)
     assert outcome(result) == ("declined", "unsettled") and card.debits == 1
     assert result.detail["unsettled"] == 1 and claims(v) == (0, {1: 200})
-    assert len(v.rules["torn"]) == 1
+    assert len(v.torn()) == 1
 
 
 def test_card_without_a_log():
@@ -338,9 +341,9 @@ def test_declined_when_it_comes_back():
     assert outcome(result) == ("declined", "insufficient_balance")
     # It has proven nothing: the record stays what it is.
     assert v.records()[-1]["evidence"] is None
-    assert claims(v) == (0, {1: 200}) and len(v.rules["torn"]) == 1
+    assert claims(v) == (0, {1: 200}) and len(v.torn()) == 1
     v.reboot()
-    assert len(v.rules["torn"]) == 1
+    assert len(v.torn()) == 1
 
 
 def test_finished_though_it_may_not_ride_any_more():
@@ -355,7 +358,7 @@ def test_wrong_mac2_in_the_proof():
     result = v.tap(card)
     assert outcome(result) == ("declined", "bad_signature") and card.debits == 1
     # Nothing is settled by it: whatever this was, the debit is still open.
-    assert claims(v) == (0, {1: 200}) and len(v.rules["torn"]) == 1
+    assert claims(v) == (0, {1: 200}) and len(v.torn()) == 1
 
 
 def test_answers_that_leave_it_open():
@@ -364,7 +367,7 @@ def test_answers_that_leave_it_open():
         card = Card(statuses={"debit": word})
         result = v.tap(card)
         assert outcome(result) == ("retry", "card_lost"), word
-        assert len(v.rules["torn"]) == 1
+        assert len(v.torn()) == 1
         card.statuses = {}
         v.later()
         assert outcome(v.tap(card)) == ("accepted", "") and card.balance == 4800
@@ -389,19 +392,71 @@ def test_reader_that_dies_at_debit():
     assert outcome(v.tap(card)) == ("accepted", "") and card.debits == 1
 
 
-def test_memory_is_bounded():
+def test_none_is_forgotten_behind_others():
     v = Validator()
     cards = []
-    for i in range(torn.Torn.KEEP + 3):
+    for i in range(40):
         card = Card(number="03104821234567890%02d" % i, cuts={"debit": "after"})
         v.tap(card)
         cards.append(card)
-    assert len(v.rules["torn"]) == torn.Torn.KEEP
+    assert len(v.torn()) == 40
     v.reboot()
-    assert len(v.rules["torn"]) == torn.Torn.KEEP
-    v.later()
-    for card in cards[3:]:
+    assert len(v.torn()) == 40
+    for card in cards:
+        v.later()
         assert outcome(v.tap(card)) == ("accepted", "") and card.balance == 4800
+    assert not v.torn()
+
+
+def test_known_when_its_record_is_acknowledged_and_its_sector_erased():
+    v = Validator({}, FlashSim(4))
+    card = Card(cuts={"debit": "after"})
+    v.tap(card)
+    (seq,) = v.torn()
+    v.later()
+    n = 0
+    while v.journal.info()["first"] <= seq:
+        v.journal.ack(v.journal.next_seq - 1)
+        v.tap(Card(number="0310482123456%06d" % n))
+        v.later(10)
+        v.riders.idle()
+        n += 1
+    v.reboot()
+    assert seq in v.torn()
+    result = v.tap(card)
+    assert outcome(result) == ("accepted", "") and result.detail["of"] == seq
+    assert card.debits == 2 and card.balance == 4800, "that, and the purchase of 0"
+
+
+def test_without_room_nobody_begins_and_who_is_known_can_be_settled():
+    v = Validator()
+    v.table = FlashSim(TABLE, 1024)
+    v.reboot()
+    refused = None
+    torn_cards = []
+    for i in range(200):
+        card = Card(number="0310482123456789%03d" % i, cuts={"debit": "after"})
+        result = v.tap(card)
+        v.later()
+        if result.reason == "storage_full":
+            assert not card.debits
+            refused = card
+            break
+        torn_cards.append(card)
+    assert refused and len(v.torn()) == len(torn_cards)
+    token = v.rules["token"](tunion.rider(refused.public))
+    bucket = v.riders.table.bucket(0, token)
+    same = [
+        card
+        for card in torn_cards
+        if v.riders.table.bucket(0, v.rules["token"](tunion.rider(card.public))) == bucket
+    ]
+    assert len(same) > 20
+    for card in same:
+        assert outcome(v.tap(card)) == ("accepted", ""), "the last places are theirs"
+        v.later()
+        for _ in range(40):
+            v.riders.idle()
 
 
 def test_evidence_that_is_none():
@@ -428,7 +483,7 @@ def test_flash_that_does_not_keep_the_end():
     assert torn.unpack(made["evidence"]).of == opened["seq"] == 1
     assert claims(v) == (200, {}) and v.journal.info()["faults"] == 1
     v.reboot()
-    assert not len(v.rules["torn"]) and claims(v) == (200, {})
+    assert not len(v.torn()) and claims(v) == (200, {})
     v.later()
     assert outcome(v.tap(card)) == ("accepted", "") and card.debits == 2
 
@@ -442,4 +497,4 @@ def test_what_was_not_known_gives_way_to_the_next_debit():
     made = v.records()[1]
     assert made["detail"] == {"state": "paid", "unknown": 1}
     v.reboot()
-    assert not len(v.rules["torn"])
+    assert not len(v.torn())

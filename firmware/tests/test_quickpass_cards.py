@@ -166,11 +166,11 @@ def test_with_an_untrusted_clock_nobody_rides():
 
 def test_deny_list():
     listed = []
-    rules = scheme_rules(deny=lambda token: token in listed, token=lambda source: source[:12])
+    rules = scheme_rules(deny=lambda token: token in listed, token=lambda source: source[4:12])
     for name, outcome in (("quickpass-debit", "accepted"), ("quickpass-phone", "accepted")):
         assert tap(Recorded(name), rules, unix=corpus.UNIX + 60).outcome == outcome
         rules["riders"] = fresh()["riders"]
-    listed.append(b"629999000000")  # the plastic card's number
+    listed.append(b"99000000")  # the plastic card's number
     assert tap(Recorded("quickpass-debit"), rules).reason == "deny_listed"
     assert tap(Recorded("quickpass-phone"), rules).outcome == "accepted"
     rules["riders"] = fresh()["riders"]
@@ -180,7 +180,7 @@ def test_deny_list():
     assert tap(Recorded("quickpass-phone"), rules).reason == "deny_listed"
     # Whoever keeps the account from us is still the certified number.
     assert tap(Recorded("quickpass-par-dropped"), rules).outcome == "accepted"
-    listed[:] = [b"629999000000"]
+    listed[:] = [b"99000000"]
     for name in ("quickpass-par-dropped", "quickpass-par-changed"):
         assert tap(Recorded(name), rules, unix=corpus.UNIX + 60).reason == "deny_listed", name
 

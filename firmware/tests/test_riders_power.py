@@ -181,6 +181,7 @@ def begin():
     for mine, its in ((story.fen, old.fen), (story.codes, old.codes), (story.torn, old.torn)):
         mine.update(its)
     boot(bus, story)
+    bus.trims = False  # operations are counted
     return bus, story
 
 

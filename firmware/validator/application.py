@@ -8,10 +8,12 @@ from hashlib import sha256
 from validator import calls_config, calls_lists, calls_records, calls_update, entropy
 from validator.calls import Calls
 from validator.gate import Gate
+from validator.guarded import GuardedTime
 from validator.link.peer import REFUSED, Peer, RpcError
 from validator.link.transfer import Transfer
 from validator.link.turn import Turn
 from validator.log import Log
+from validator.media.riders import Riders
 from validator.nfc.build import build as build_reader
 from validator.nfc.link_reader import LinkReader
 from validator.nfc.poller import Poller
@@ -22,6 +24,7 @@ from validator.store import record
 from validator.store.configuration import Configuration
 from validator.store.journal import Journal, JournalError
 from validator.store.lists import Lists
+from validator.store.riders import RidersError, Table
 from validator.store.state import State
 from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
 from validator.tap import Taps
@@ -62,6 +65,8 @@ class App:
         self.journal = None
         self.journal_fault = ""
         self.lists = None
+        self.riders = None
+        self.riders_fault = ""
         self._open_journal()
         self.state = State(nvs, serial, self._used)
         self.state.after(self._last_boot())
@@ -183,22 +188,46 @@ class App:
         def code_token(source):
             return tokens.token(CODE_SCOPE, source)
 
-        self._mount_lists(key)
-        operation = Operation(section, card_token, code_token, self._denied, service)
+        # A list of another fleet's tokens would fit nobody: it names the key that made them.
+        check = sha256(key).digest()[:4]
+        self._mount_lists(check)
+        if self.fault or self.state.lost:
+            # What is known of riders stands under a key that is not there: it is left alone.
+            self.riders_fault = self.fault or self.state.lost
+        else:
+            self._mount_riders(check)
+        operation = Operation(section, card_token, code_token, self._denied, service, self.riders)
+        rules = operation.cards or operation.codes or operation.purse
+        if rules and self.riders is None and not self.fault:
+            self.fault = "no memory of riders: " + self.riders_fault
+            self.log.error("riders", self.fault)
         self.operation = operation
         self.taps.operate(operation, tokens, self.configuration.version)
 
-    def _mount_lists(self, key):
+    def _mount_lists(self, check):
         flash = self._flash("lists")
         if not flash:
             return
         try:
-            # A list of another fleet's tokens would fit nobody: it names the key that made them.
-            lists = Lists(flash, key_check=sha256(key).digest()[:4])
+            lists = Lists(flash, key_check=check)
             lists.mount()
             self.lists = lists
         except OSError as e:
             self.log.error("lists", "cannot be read: %r" % e)
+
+    def _mount_riders(self, check):
+        if not self.journal:
+            self.riders_fault = "no journal"
+            return
+        try:
+            rx, tx = self.journal.buffers
+            table = Table(self.board.flash("riders"), rx, tx, check)
+            riders = Riders(table, GuardedTime(self.clock), self.journal)
+            riders.start()
+            self.riders = self.taps.riders = riders
+        except (RidersError, OSError) as e:
+            # What is promised to riders cannot be kept: nobody is served, and the link says why.
+            self.riders_fault = str(e)
 
     def _denied(self, token):
         return self.lists is not None and self.lists.contains(token)
@@ -207,7 +236,7 @@ class App:
         """Serve nobody any more, and give back the memory of what did: before a restart."""
         self.taps.closed = True
         self.taps.operate(None, None, 0)
-        self.operation = None
+        self.operation = self.riders = self.taps.riders = None
         for name in list(sys.modules):
             package, _, module = name.rpartition(".")
             if package in _SERVING:
@@ -331,8 +360,11 @@ class App:
     async def _restore(self, operation):
         try:
             await operation.restore(self.journal, self.clock.sleep_ms)
-        except (JournalError, OSError) as e:
-            self.log.error("journal", "cannot be read back: %r" % e)
+        except (JournalError, RidersError, OSError) as e:
+            # Whoever rode just now would ride again.
+            self.fault = "the newest records cannot be read back: %r" % e
+            self.log.error("journal", self.fault)
+            self.taps.closed = True
         if operation.purse:
             from validator import sam
             from validator.sam import tries, wiring
@@ -438,10 +470,18 @@ class App:
             self.taps.closed = True
             self.log.error("app", self.fault)
             self.ui.out_of_service()
+        erased = False
         if self.journal:
             try:
-                self.journal.prepare()
+                erased = self.journal.prepare()
             except (JournalError, OSError) as e:
                 self.log.error("journal", "erasing ahead failed: %r" % e)
+        if self.riders and not erased:  # one erase a round is enough to hold everything up
+            try:
+                self.riders.idle()
+            except (RidersError, OSError) as e:
+                if not self.riders_fault:
+                    self.log.error("riders", "cannot be kept: %r" % e)
+                self.riders_fault = repr(e)
         if self.operation:
             await self._prepare(self.operation, rounds)

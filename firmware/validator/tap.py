@@ -14,12 +14,14 @@ from validator.media.phases import PHASES, Phases
 from validator.media.result import Result
 from validator.store import record
 from validator.store.journal import JournalError
+from validator.store.riders import RidersError
 from validator.store.token import CARD_SCOPE, CODE_SCOPE, Tokens
 
 # First byte and size of a purse's debit (media/purse_torn.py), and its state before DEBIT.
 _PURSE = 0x50
 _OPEN = 0
 _PURSE_SIZE = 52
+_RECORDS = 4  # that a tap may leave
 
 # What of a result's detail goes into its record: why, in the words of the medium.
 _KEPT = (
@@ -48,6 +50,7 @@ class Taps:
         self.idle.set()
         self._phases = Phases(clock)
         self.test = True
+        self.riders = None  # media/riders.py
         self.closed = False  # nobody is served
         self.weigh = False  # count the memory that a tap takes: that takes time itself
         self.count = 0
@@ -149,7 +152,13 @@ class Taps:
     def _room(self):
         # A purse may leave two records: where flash does not keep the end of the first. One that
         # settles a torn debit begins with a purchase of 0, and may leave four.
-        return not self.closed and self._journal is not None and self._journal.has_room(4)
+        if self.closed or self._journal is None or not self._journal.has_room(_RECORDS):
+            return False
+        try:
+            return self.riders is None or self.riders.ready(_RECORDS)
+        except (RidersError, OSError) as e:
+            self._log.error("riders", "cannot be kept: %r" % e)
+            return False
 
     def _turn_away(self):
         # Before the medium is touched: nothing was taken, so nothing needs a record.

@@ -25,10 +25,13 @@ from faretap import bounded
 from faretap.errors import FaretapError
 from faretap.reading import TRACE, read_text
 from validator.emv import tlv
+from validator.guarded import GuardedTime
 from validator.media import cards, evidence, terminal
 from validator.media import rules as rules_module
 from validator.media.phases import Phases
+from validator.media.riders import Riders
 from validator.nfc.reader import CardLost
+from validator.store.riders import Table
 
 VERSION = 1
 _CARD_LOST = "card_lost"
@@ -191,6 +194,37 @@ class Aes:
         return self._encryptor.update(data) + self._encryptor.finalize()
 
 
+class _Flash:
+    """As much as a memory of riders needs, for as long as this program runs."""
+
+    sector = 4096
+
+    def __init__(self) -> None:
+        self.size = 17 * self.sector
+        self._data = bytearray(b"\xff" * self.size)
+
+    def read(self, addr: int, buf: memoryview) -> None:
+        buf[:] = self._data[addr : addr + len(buf)]
+
+    def program(self, addr: int, data: bytes) -> None:
+        self._data[addr : addr + len(data)] = data
+
+    def erase(self, addr: int) -> None:
+        self._data[addr : addr + self.sector] = b"\xff" * self.sector
+
+
+class _NoRecords:
+    next_seq = 1
+
+
+def _memory() -> Riders:
+    """What the kernel knows of riders: nobody was here."""
+    table = Table(_Flash(), bytearray(1024), bytearray(1024), bytes(4))
+    riders = Riders(table, GuardedTime(_Clock(0)), _NoRecords)
+    riders.start()
+    return riders
+
+
 def load_rules(
     config: dict[str, Any],
     token: Callable[[bytes], bytes] | None = None,
@@ -206,7 +240,7 @@ def load_rules(
                 int(acquirer.get("exponent", "010001"), 16),
                 aes=Aes,
             )
-        rules: dict[str, Any] = rules_module.load(config, token, deny, seal)
+        rules: dict[str, Any] = rules_module.load(config, token, deny, seal, _memory())
     except (ValueError, KeyError) as e:
         raise ReplayError(f"The rules cannot be taken: {e}.") from e
     return rules

@@ -6,9 +6,10 @@ list, what the account has ridden for, and at last whether this very code was ri
 
 import gc
 
-from validator.media.code_replay import digest, pack
+from validator.media.code_replay import DIGEST, digest, pack
 from validator.media.result import Refused, Result
 from validator.media.ride_code import year_month
+from validator.media.riders import CODES, PAYMENT, WAIT
 
 _BEIJING = 8 * 3600
 
@@ -92,14 +93,20 @@ def _accepted(module, code, result, key, rules, now, month, amount):
     if rules["deny"](token):
         raise Refused("deny_listed", "")
     riders = rules["riders"]
-    if riders:
-        _history(riders, token, rules, now, amount)
+    if riders is None:
+        raise Refused("out_of_service", "no memory of riders")
+    room = PAYMENT if payment else CODES
+    if rules["accounts"]:
+        _history(riders, room, token, rules, amount)
     # Whoever could guess a card number could look for its hash in the journal: not of a token.
     name = digest(module.MEDIUM, token if payment else key)
-    replay = rules["replay"]
-    if replay.seen(name, now):
-        raise Refused("needs_online" if payment else "replayed", "")
-    if not replay.has_room(now):
+    if payment:
+        waited = riders.since(PAYMENT, name, WAIT)
+        if waited is not None and waited <= rules["again_s"]:
+            raise Refused("needs_online", "")
+    elif riders.code_seen(name, expires):
+        raise Refused("replayed", "")
+    if not riders.has_room(room, name):
         raise Refused("storage_full", "codes")
     final = _final(result, "accepted", "")
     final.fare = amount
@@ -108,9 +115,7 @@ def _accepted(module, code, result, key, rules, now, month, amount):
         final.evidence = rules["seal"].seal(bytes(code))
 
     def settled():
-        replay.add(name, expires)
-        if riders:
-            riders.note(token, now, amount, rules["cumulative_s"])
+        ridden(riders, rules, payment, final.code, token, amount)
 
     final.settled = settled
     return final
@@ -132,15 +137,31 @@ def _times(detail, skew, now):
     return expires + skew  # in case that the clock is set back a little
 
 
-def _history(riders, token, rules, now, amount):
-    last = riders.last(token)
-    if last is None:
-        return
-    if 0 <= now - last < rules["window_s"]:
-        raise Refused("too_soon", "account")
-    limit = rules["cumulative"]
-    if limit and riders.spent(token, now, rules["cumulative_s"]) + amount > limit:
-        raise Refused("over_limit", "cumulative")
+def ridden(riders, rules, payment, code, token, amount, seq=None, at=None):
+    """What is known from now on: a code's 12 bytes, its account's token. `seq`, `at` as in
+    riders.py."""
+    name = bytes(code[:DIGEST])
+    expires = int.from_bytes(code[DIGEST:], "little")
+    if payment:
+        riders.waits(PAYMENT, name, rules["again_s"], seq, at)
+    else:
+        riders.code_ridden(name, expires, seq)
+    if rules["accounts"] and token:
+        cumulative_s = rules["cumulative_s"] if rules["cumulative"] else 0
+        room = PAYMENT if payment else CODES
+        riders.rode(room, token, amount, rules["window_s"], cumulative_s, seq, at)
+
+
+def _history(riders, room, token, rules, amount):
+    since = riders.since(room, token)
+    if since is not None:
+        if since < rules["window_s"]:
+            raise Refused("too_soon", "account")
+        limit = rules["cumulative"]
+        if limit and riders.spent(room, token, rules["cumulative_s"]) + amount > limit:
+            raise Refused("over_limit", "cumulative")
+    if not riders.has_room(room, token):
+        raise Refused("storage_full", "accounts")
 
 
 def _final(result, outcome, reason):

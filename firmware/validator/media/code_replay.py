@@ -1,8 +1,8 @@
-"""Which codes have been ridden on: none may be a second time before it expires.
+"""What a code is known again by: none rides a second time before it expires (riders.py).
 
-A remembered code is 12 bytes, as its record carries them: digest 8, expiry 4 (unix seconds,
-little endian). The digest is of what was signed, so that bytes which no signature covers do not
-make another code of it.
+A code that rides is 12 bytes in its record: digest 8, expiry 4 (unix seconds, little endian). The
+digest is of what was signed, so that bytes which no signature covers do not make another code of
+it.
 """
 
 import struct
@@ -22,77 +22,6 @@ def digest(kind, key):
 def pack(code, expires):
     """The 12 bytes of a digest and its expiry."""
     return code + struct.pack("<I", min(expires, 0xFFFFFFFF))
-
-
-class Replay:
-    """Room for `capacity` codes, in one block of memory.
-
-    A code that has not expired is never forgotten. Where all have not, there is no room, and the
-    next code must be refused: otherwise the one whose place it took could be shown again.
-    """
-
-    def __init__(self, capacity):
-        self._digests = bytearray(capacity * DIGEST)
-        self._expires = bytearray(capacity * 4)
-        self._capacity = capacity
-        self._at = 0
-
-    def _expiry(self, i):
-        return struct.unpack_from("<I", self._expires, 4 * i)[0]
-
-    def _find(self, code):
-        if code not in self._digests:  # in C: nearly every code ends here
-            return -1
-        data = self._digests
-        for i in range(self._capacity):
-            if data[DIGEST * i : DIGEST * i + DIGEST] == code:
-                return i
-        return -1
-
-    def seen(self, code, now):
-        """Whether the code with this digest was ridden on and has not expired."""
-        i = self._find(code)
-        return i >= 0 and self._expiry(i) >= now
-
-    def has_room(self, now):
-        """Whether one more code can be remembered; `add` then takes that place."""
-        for _ in range(self._capacity):
-            if self._expiry(self._at) < now:
-                return True
-            self._at = (self._at + 1) % self._capacity
-        return False
-
-    def add(self, code, expires):
-        """Remember the code with this digest until `expires`, after `has_room` has said yes."""
-        i = self._find(code)
-        if i < 0:
-            i = self._at
-            self._at = (i + 1) % self._capacity
-            self._digests[DIGEST * i : DIGEST * i + DIGEST] = code
-        elif self._expiry(i) > expires:
-            return
-        struct.pack_into("<I", self._expires, 4 * i, min(expires, 0xFFFFFFFF))
-
-    def restore(self, codes):
-        """Remember the 12-byte `codes` of the journal's records, in any order.
-
-        Of more than there is room for, those that expire last are kept. There never were more
-        that had not expired, so that nothing is lost.
-        """
-        for code in codes:
-            expires = struct.unpack_from("<I", code, DIGEST)[0]
-            if not self.has_room(1):  # 0 is what an empty place has
-                self._at = self._soonest()
-                if self._expiry(self._at) >= expires:
-                    continue
-            self.add(bytes(code[:DIGEST]), expires)
-
-    def _soonest(self):
-        soonest = 0
-        for i in range(1, self._capacity):
-            if self._expiry(i) < self._expiry(soonest):
-                soonest = i
-        return soonest
 
 
 class Presentation:

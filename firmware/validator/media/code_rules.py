@@ -1,7 +1,8 @@
 """What an operator decides about ride codes, and what the validator remembers of them.
 
 `load(section)` turns a configuration's "codes" into the dict `rules` that `codes.run` works with.
-All of it is optional; what is left out accepts nobody:
+All of it is optional; what is left out accepts nobody. ("remember" of earlier configurations has
+no effect: codes are kept in flash.)
 
     {"roots": [hex of a 144-byte root file, …],               MoT, JT/T 1179; 8 at most
      "accepted": [{"issuer": "99990000", "platform": "99990001", "certificate": "99990000"}],
@@ -14,7 +15,6 @@ All of it is optional; what is left out accepts nobody:
      "skew_s": 60,                 a code may be made this far in the validator's future
      "limits": {"tap": 5000, "cumulative": 0, "cumulative_s": 86400, "window_s": 0},
                                    fen and seconds, by account; 0: no such limit, save for "tap"
-     "remember": 384,              accepted codes that are known until they expire, 12 bytes each
      "cpm": {"first_ride_risk": false, "cap": 500, "again_s": 86400, "aids": ["A000000333"]}}
                                    one ride of up to "cap" fen that nobody authorised, then none
                                    for "again_s"; without "aids": whatever the application
@@ -25,7 +25,7 @@ because that needs a clock. Once `rules` are loaded, nothing of this module is u
 
 from hashlib import sha256
 
-from validator.media.code_replay import Presentation, Replay
+from validator.media.code_replay import Presentation
 
 _MAX_ROOTS = 8
 _MAX_ENTRIES = 64  # of any other list
@@ -40,13 +40,13 @@ class RulesError(ValueError):
     """A configuration that cannot be taken: where, what it says, what would be right."""
 
 
-def load(section, token=None, deny=None, seal=None, card_token=None, riders=128):
+def load(section, token=None, deny=None, seal=None, card_token=None, riders=None):
     """The dict `rules`; RulesError if `section` is not right. Nothing of it is half taken.
 
     `token(source) -> bytes` makes a rider's token, `card_token` that of a payment code's card
     number, `deny(token) -> bool` looks it up in the deny list, `seal` encrypts a code as evidence
-    (`validator.media.evidence.Seal`; None: records carry none). `riders` is how many accounts are
-    remembered for limits, if there are limits by account.
+    (`validator.media.evidence.Seal`; None: records carry none). `riders` is what is known of codes
+    and accounts (`validator.media.riders.Riders`); None: nobody rides.
     """
     _object(section, "codes")
     payment = _object(section.get("cpm", {}), "codes.cpm")
@@ -69,7 +69,7 @@ def load(section, token=None, deny=None, seal=None, card_token=None, riders=128)
         "card_token": card_token or token,
         "deny": deny or _nobody,
         "seal": seal,
-        "riders": None,
+        "riders": riders,
     }
     limits = _object(section.get("limits", {}), "codes.limits")
     for name in limits:
@@ -77,10 +77,12 @@ def load(section, token=None, deny=None, seal=None, card_token=None, riders=128)
             raise RulesError("codes.limits.%s: no such limit" % name)
     for name in _LIMITS:
         rules[name] = _number(limits, name, _LIMITS[name], "codes.limits")
-    if rules["cumulative"] or rules["window_s"]:
-        from validator.media.rider_ring import Riders
+    rules["accounts"] = bool(rules["cumulative"] or rules["window_s"])
+    if riders:
+        from validator.media.riders import CODES, PAYMENT
 
-        rules["riders"] = Riders(riders)
+        seconds = rules["cumulative_s"] if rules["cumulative"] else 0
+        riders.cumulative[CODES] = riders.cumulative[PAYMENT] = seconds
     rules["union_keys"] = _keys(section, "union_keys", _union_key)
     rules["alipay_keys"] = _keys(section, "alipay_keys", _alipay_key)
     rules["roots"] = {}
@@ -97,7 +99,6 @@ def load(section, token=None, deny=None, seal=None, card_token=None, riders=128)
         if i < _TABLES:
             root[0].prepare()
         rules["roots"][index] = root
-    rules["replay"] = Replay(_number(section, "remember", 384, "codes", 8192, 1))
     rules["seen"] = Presentation()
     _load_media(rules)
     return rules

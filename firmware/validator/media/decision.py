@@ -7,6 +7,7 @@ is checked here.
 from validator.emv import certificates, rsa
 from validator.media.quickpass_data import check_number, track2
 from validator.media.result import Refused
+from validator.media.riders import QUICKPASS
 
 _DEVICE_CVM = 0x80  # CTQ byte 2: the rider was verified by the phone
 
@@ -99,7 +100,7 @@ def check(rider, terminal, rules, amount):
     if not terminal["trusted"]:
         raise Refused("clock_untrusted", "")
     _dates(rider, terminal["date"])
-    _history(names, terminal, rules, amount)
+    _history(names, rules, amount)
     if rules["seal"] is None:
         # A ride whose evidence nobody can settle is a ride given away, and a card number must
         # not be kept in clear.
@@ -146,22 +147,36 @@ def before(a, b):
     return (_months(a), a[2]) < (_months(b), b[2])
 
 
-def _history(names, terminal, rules, amount):
-    riders = rules["riders"]
-    now = terminal["unix"]
+def _history(names, rules, amount):
+    window = rules["window_s"]
     limit = rules["cumulative"]
+    if not window and not limit:
+        return
+    riders = rules["riders"]
+    if riders is None:
+        raise Refused("out_of_service", "no memory of riders")
     for token in names:
-        last = riders.last(token)
-        if last is None:
-            continue
-        if 0 <= now - last < rules["window_s"]:
-            raise Refused("too_soon", "")
-        spent = riders.spent(token, now, rules["cumulative_s"])
-        if limit and spent + amount > limit:
-            raise Refused("over_limit", "cumulative")
+        since = riders.since(QUICKPASS, token)
+        if since is not None:
+            if since < window:
+                raise Refused("too_soon", "")
+            spent = riders.spent(QUICKPASS, token, rules["cumulative_s"])
+            if limit and spent + amount > limit:
+                raise Refused("over_limit", "cumulative")
+        if not riders.has_room(QUICKPASS, token):
+            raise Refused("storage_full", "riders")
 
 
-def settle(rider, terminal, rules, amount):
+def settle(rider, rules, amount):
     """The ride of `amount` fen counts: its record is durable."""
-    for token in tokens(rider, rules):
-        rules["riders"].note(token, terminal["unix"], amount, rules["cumulative_s"])
+    ridden(tokens(rider, rules), rules, amount)
+
+
+def ridden(names, rules, amount, seq=None, at=None):
+    """A ride of `amount` fen counts for these tokens. `seq`, `at` as in riders.py."""
+    cumulative_s = rules["cumulative_s"] if rules["cumulative"] else 0
+    if cumulative_s or rules["window_s"]:
+        for token in names:
+            rules["riders"].rode(
+                QUICKPASS, token, amount, rules["window_s"], cumulative_s, seq, at
+            )

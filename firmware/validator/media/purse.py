@@ -5,7 +5,7 @@ says PAID, and `accepted` the only one that says "accepted".
 
     rules = purse_rules.load(section, token, deny, service, identity, fares, seal)
     await sam.start(rules, slots, log, tries)            # opens the PSAMs
-    rules["torn"].rebuild(journal)                       # what was open when the power went
+    await operation.restore(journal, sleep_ms)           # what was open when the power went
     terminal["purse"] = rules
     terminal["open"] = open_record
     result = await purse.run(card, phases, aid, fci, terminal)
@@ -30,6 +30,7 @@ from validator.fare import tariff
 from validator.media import purse_torn as torn
 from validator.media import tunion
 from validator.media.result import Refused, Result, mask
+from validator.media.riders import PURSE
 from validator.nfc.reader import ReaderError
 from validator.store import purchase
 
@@ -71,6 +72,12 @@ async def run(card, phases, aid, fci, terminal):
         return turn.lost()
 
 
+def ridden(rules, token, seq=None, at=None):
+    """A ride counts for the same-card window. `seq`, `at` as in riders.py."""
+    if rules["window_s"]:
+        rules["riders"].rode(PURSE, token, 0, rules["window_s"], 0, seq, at)
+
+
 class Purchase:
     """One card's turn.
 
@@ -108,6 +115,7 @@ class Purchase:
         if psam.codes:
             answer, sw = await apdu.exchange(self.card, _CODE)
             psam.code = bytes(answer) if sw == apdu.SW_OK and len(answer) == 9 else b""
+        rules["torn"].admit(self.token)
         known = rules["torn"].of(self.token)
         if known:
             from validator.media import purse_trace
@@ -143,8 +151,8 @@ class Purchase:
         if rules["service"] and rules["seal"] is None:
             # Without it nobody could claim the fare, and a card number is not kept in clear.
             raise Refused("out_of_service", "no acquirer key")
-        since = rules["last"].get(self.token)
-        if since is not None and 0 <= terminal["unix"] - since < rules["window_s"]:
+        since = rules["riders"].since(PURSE, self.token)
+        if since is not None and since < rules["window_s"]:
             raise Refused("too_soon", "")
 
     async def _administration(self):
@@ -342,10 +350,7 @@ class Purchase:
             if debit.state == torn.UNPROVEN:
                 rules["torn"].mark_unproven(self.token, debit.of)
             rules["torn"].drop(self.token)
-            last = rules["last"]
-            if len(last) >= 8:
-                last.clear()
-            last[self.token] = self.terminal["unix"]
+            ridden(rules, self.token)
 
         result.settled = settled
         return result

@@ -40,7 +40,16 @@ class PurseRulesError(ValueError):
     """A configuration that cannot be taken: where, what it says, what would be right."""
 
 
-def load(section, token=None, deny=None, service=False, identity=None, fares=None, seal=None):
+def load(
+    section,
+    token=None,
+    deny=None,
+    service=False,
+    identity=None,
+    fares=None,
+    seal=None,
+    riders=None,
+):
     """The dict `rules`; PurseRulesError if the section is not right. Nothing is half taken.
 
     `token(source) -> bytes`, `deny(token) -> bool` and `seal` as in `media/rules.py`; `service`:
@@ -90,13 +99,13 @@ def load(section, token=None, deny=None, service=False, identity=None, fares=Non
         "token": token or _plain_token,
         "deny": deny or _nobody,
         "seal": seal,
-        "last": {},
+        "riders": riders,
     }
     if composite and rules["marked_amount"] < 0:
         raise PurseRulesError("purse.marked_amount: missing: fen expected in composite mode")
     from validator.media.purse_torn import Torn
 
-    rules["torn"] = Torn()
+    rules["torn"] = Torn(riders, rules)
     return rules
 
 

@@ -12,7 +12,9 @@ and there is an acquirer's key, the first 20 bytes of file 15 (issuer, number), 
 
 import struct
 
-from validator.store import record
+from validator.media.result import Refused
+from validator.media.riders import PURSE
+from validator.media.terminal import when
 
 VERSION = 0x50
 
@@ -30,6 +32,10 @@ STATES = ("open", "lost", "paid", "unchecked", "wrong", "refused", "void", "unpr
 _FORMAT = ">BBBHII6s4s7s4sBBII4s4s"
 SIZE = 52
 _NONE = b"\0\0\0\0"
+_KEPT = "<HHBHB4s"  # what riders.py keeps: counter, balance before, amount, terminal serial
+_COMPOSITE = 0x10
+_ROOM = 4  # entries that one rider may leave: a debit, a purchase of 0, a ride, the card's word
+_RESERVE = 4
 
 
 class Debit:
@@ -112,98 +118,115 @@ def unpack(evidence):
 
 
 class Torn:
-    """Debits that may have happened, by the rider's token; one a rider, the oldest gives way. And
-    who has ridden on one that nobody could check, until the issuer has answered."""
+    """Debits that may have happened, by the rider's token, one a rider; and who has ridden on one
+    that nobody could check, until the operator settles it. `riders` of media/riders.py keeps them;
+    `psams` of the rules says whose terminal it was."""
 
-    KEEP = 16
-    KEEP_UNPROVEN = 64
+    def __init__(self, riders, rules):
+        self._riders = riders
+        self._rules = rules
 
-    def __init__(self):
-        self._open = []  # (token, number of the record, 52 bytes)
-        self._unproven = {}  # token: number of that debit's record
-        self._probes = {}  # token: (purchases of 0 that may have happened since, proof told)
-
-    def __len__(self):
-        return len(self._open)
+    def admit(self, token):
+        """Refused if what may have to be kept of this rider has no room."""
+        riders = self._riders
+        if riders is None:
+            raise Refused("out_of_service", "no memory of riders")
+        # The last places of a bucket are for those whose debit can be settled.
+        room = _ROOM if riders.torn(PURSE, token) else _ROOM + _RESERVE
+        if not riders.has_room(PURSE, token, room):
+            raise Refused("storage_full", "riders")
 
     def add(self, token, seq, debit):
         """A debit that may happen from now on; `seq` is its open record. It takes the place of an
         earlier one; adding that one again brings it back."""
-        self.drop(token)
-        self._open.append((bytes(token), seq, debit.pack()))
-        if len(self._open) > self.KEEP:
-            self._open.pop(0)
+        data = struct.pack(
+            _KEPT,
+            debit.counter,
+            debit.before & 0xFFFF,
+            debit.before >> 16,
+            debit.amount & 0xFFFF,
+            debit.amount >> 16,
+            debit.serial,
+        )
+        flags = _COMPOSITE if debit.type == 9 else 0
+        self._riders.open(PURSE, token, seq, debit.unix, data, _check(debit.terminal), flags)
 
     def drop(self, token):
         """What is known of this rider is settled."""
-        self._probes.pop(token, None)
-        self._open = [e for e in self._open if e[0] != token]
+        self._riders.close(PURSE, token)
 
     def of(self, token):
-        """(number of the record, Debit) of this rider, or None."""
-        for known, seq, packed in self._open:
-            if known == token:
-                return seq, unpack(packed)
-        return None
+        """(number of the record, Debit) of this rider, or None. The Debit has what is needed to
+        know it again: no MAC1, key version and algorithm."""
+        known = self._riders.torn(PURSE, token)
+        if known is None:
+            return None
+        seq, time, check, flags, data = known
+        counter, before, more, amount, rest, serial = struct.unpack(_KEPT, data)
+        debit = Debit(
+            9 if flags & _COMPOSITE else 6, counter, before | more << 16, amount | rest << 16
+        )
+        debit.serial = serial
+        debit.unix = time
+        debit.when = when(time)
+        for psam in self._rules["psams"]:
+            if _check(psam.terminal) == check:
+                debit.terminal = psam.terminal
+        return seq, debit
 
     def probes(self, token):
         """(purchases of 0 for the sake of this rider's torn debit, MAC2 and TAC that the card told
         of it before the first, or None)."""
-        return self._probes.get(token, (0, None))
+        return self._riders.probes(PURSE, token)
 
-    def note_probe(self, token, proof):
+    def note_probe(self, token, proof, seq=None):
         """Another one is about to happen: it moves the counter, and takes the proof's place. Known
-        as long as the debit is; forgetting it costs the rider a charge that is marked."""
-        count, told = self.probes(token)
-        self._probes[bytes(token)] = (count + 1, told or proof)
+        as long as the debit is."""
+        self._riders.note_probe(PURSE, token, proof, seq)
 
     def unproven(self, token):
-        """Whether this rider has ridden so; of a full memory everybody has."""
-        return token in self._unproven or len(self._unproven) >= self.KEEP_UNPROVEN
+        """Whether this rider has ridden so."""
+        return self._riders.is_unproven(PURSE, token)
 
     def mark_unproven(self, token, seq):
         """This rider rode on the word of the card; `seq` is the record of the torn debit."""
-        self._unproven[bytes(token)] = seq
-
-    def rebuild(self, journal, count=256):
-        """Take from the last `count` records what was open when the power went; once, at boot."""
-        from validator.store.purchase_read import Contexts
-
-        contexts = Contexts()
-        for seq, body, _, _, _ in journal.read(max(1, journal.next_seq - count), True):
-            if not seq:
-                contexts.add(body)
-                continue
-            try:
-                self.recall(seq, record.decode(body, contexts.find))
-            except record.RecordError:
-                pass
+        self._riders.mark_unproven(PURSE, token, seq)
 
     def recall(self, seq, fields):
-        """One of these records, in their order, decoded."""
+        """One of the newest records, in their order, decoded, at a start."""
         token = fields["token"]
         debit = unpack(fields["evidence"])
-        if fields["medium"] != "tunion" or token is None or debit is None:
+        if token is None or debit is None:
             return
-        if "proof" in fields["detail"]:
+        riders = self._riders
+        detail = fields["detail"]
+        if "proof" in detail:
             # A purchase of 0 takes no debit's place.
-            known = self.of(token)
-            if known and known[0] == fields["detail"]["proof"] and debit.state != REFUSED:
-                self.note_probe(token, bytes.fromhex(fields["detail"]["told"]))
+            known = riders.torn(PURSE, token)
+            if known and known[0] == detail["proof"] and debit.state != REFUSED:
+                self.note_probe(token, bytes.fromhex(detail["told"]), seq)
             return
         if debit.state == OPEN or (debit.state == LOST and not debit.of):
+            debit.unix = fields["time"]
             self.add(token, seq, debit)
             return
         if debit.state == UNPROVEN:
             self.mark_unproven(token, debit.of)
-        known = self.of(token)
         # A debit that was paid, and its record in one: whatever was open before it gave way to it.
         # One that the card refused, or whose MAC2 was wrong, says nothing of an earlier one.
-        if known and (
-            known[0] == debit.of
-            or (debit.state == PAID and (fields["version"] == 2 or known[0] == debit.void))
-        ):
-            self.drop(token)
+        upto = debit.of
+        if debit.state == PAID and not upto:
+            upto = seq if fields["version"] == 2 else debit.void
+        if upto:
+            riders.close(PURSE, token, seq, upto)
+
+
+def _check(terminal):
+    """A byte by which the terminal of a PSAM is told from a few others."""
+    check = 0
+    for byte in terminal:
+        check = (check << 3 | check >> 5) & 0xFF ^ byte
+    return check
 
 
 def initialize(kind, data):

@@ -253,7 +253,7 @@ class Transaction:
         forget = paid or self.about
 
         def settled():
-            decision.settle(rider, terminal, rules, amount)
+            decision.settle(rider, rules, amount)
             if forget:
                 if "state" in result.detail:
                     rules["torn"].mark_unproven(token, seq)

@@ -73,8 +73,6 @@ async def recall(t):
     `t.rider` is proven: the certificate has its number, and the card has signed its counter.
     """
     torn = t.rules["torn"]
-    if not len(torn):
-        return None
     rider = t.rider
     token = decision.tokens(rider, t.rules)[0]
     known = torn.of(token)
@@ -99,7 +97,7 @@ async def after_refusal(t):
     """The accepted Result of a card that refuses to pay and says no more (AAC), because it has
     paid in an earlier tap; else None."""
     torn = t.rules["torn"]
-    if not len(torn) or 0x57 not in t.tags:
+    if 0x57 not in t.tags:
         return None
     rider = decision.identify(t.tags, "AAC")
     if torn.of(decision.tokens(rider, t.rules)[0]) is None:

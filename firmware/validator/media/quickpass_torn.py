@@ -3,7 +3,14 @@
 One a card, by the token of its certified number: neither counter nor balance says whose it is.
 """
 
-_ROOM = 16
+import struct
+
+from validator.media.result import Refused
+from validator.media.riders import QUICKPASS
+
+_KEPT = "<HII"  # what riders.py keeps: ATC, balance before, amount
+_ROOM = 4  # entries that one card may leave: a payment, rides of card and account, its word
+_RESERVE = 4
 
 
 class Debit:
@@ -28,48 +35,59 @@ class Debit:
 
 class Torn:
     """Nothing is forgotten to make room: without room nobody pays. And who rode on a payment that
-    nobody could check, until the issuer has answered."""
+    nobody could check, until the operator settles it. `riders` of media/riders.py keeps them."""
 
-    def __init__(self):
-        self._open = {}  # token: (number of its record, Debit)
-        self._unproven = {}  # token: number of that payment's record
-
-    def __len__(self):
-        return len(self._open)
+    def __init__(self, riders):
+        self._riders = riders
 
     def has_room(self, token):
-        return token in self._open or len(self._open) < _ROOM
+        """Whether what may have to be kept of this card has room."""
+        riders = self._riders
+        if riders is None:
+            raise Refused("out_of_service", "no memory of riders")
+        # The last places of a bucket are for those whose payment can be settled.
+        room = _ROOM if riders.torn(QUICKPASS, token) else _ROOM + _RESERVE
+        return riders.has_room(QUICKPASS, token, room)
 
     def add(self, token, seq, debit):
         """A payment that may happen from now on; `seq` is its record."""
-        self._open[bytes(token)] = (seq, debit)
+        riders = self._riders
+        data = struct.pack(_KEPT, debit.atc, debit.before, debit.amount)
+        time = riders.time.wall() or riders.time.now()
+        riders.open(QUICKPASS, token, seq, time, data, int(debit.proven))
 
     def of(self, token):
         """(number of the record, Debit) of this card, or None."""
-        return self._open.get(token)
+        known = self._riders.torn(QUICKPASS, token) if self._riders else None
+        if known is None:
+            return None
+        atc, before, amount = struct.unpack(_KEPT, known[4][:10])
+        return known[0], Debit(atc, before, amount, bool(known[2]))
 
     def drop(self, token):
-        self._open.pop(token, None)
+        """What is known of this card is settled."""
+        self._riders.close(QUICKPASS, token)
 
     def unproven(self, token):
-        """Whether this card has ridden so; of a full memory every card has."""
-        return token in self._unproven or len(self._unproven) >= _ROOM
+        """Whether this card has ridden so."""
+        return self._riders.is_unproven(QUICKPASS, token)
 
     def mark_unproven(self, token, seq):
-        self._unproven[bytes(token)] = seq
+        """This card rode on a payment that nobody could check; `seq` is its record."""
+        self._riders.mark_unproven(QUICKPASS, token, seq)
 
     def recall(self, seq, fields):
-        """One of the journal's records, in their order, decoded."""
+        """One of the newest records, in their order, decoded, at a start."""
         detail = fields["detail"]
         token = fields["token"]
         cash = detail.get("cash")
-        if fields["medium"] != "quickpass" or not token:
+        if not token:
             return
         if cash:
             self.add(token, seq, Debit(cash[0], cash[1], cash[2], bool(cash[3])))
             return
-        known = self.of(token)
-        if known and known[0] in (detail.get("of"), detail.get("void"), detail.get("unknown")):
-            self.drop(token)
+        of = detail.get("of") or detail.get("void") or detail.get("unknown")
+        if of:
+            self._riders.close(QUICKPASS, token, seq, of)
         if detail.get("state") == "unproven":
-            self.mark_unproven(token, detail["of"])
+            self.mark_unproven(token, of)

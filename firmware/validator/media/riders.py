@@ -20,8 +20,10 @@ that is taken: a clock that is set back lets no code ride again.
 
 import struct
 
+from validator.media.result import Refused
 from validator.media.riders_upkeep import (
     CODE,
+    PROBE,
     RIDE,
     RIDE_FORMAT,
     TORN,
@@ -34,9 +36,9 @@ from validator.store import riders_format as fmt
 from validator.store.riders import CODES, PAYMENT, PURSE, QUICKPASS, ROOMS, RidersError
 from validator.store.riders_format import SLOT
 
-__all__ = ("CODES", "PAYMENT", "PURSE", "QUICKPASS", "WINDOW", "Riders", "RidersError")
+__all__ = ("CODES", "PAYMENT", "PURSE", "QUICKPASS", "WAIT", "WINDOW", "Riders", "RidersError")
 
-_CLOSE = 7  # a kind in memory only: what was TORN is settled
+_CLOSE = 8  # a kind in memory only: what was TORN is settled
 
 _CARRY = 8  # records after which an entry is carried
 _PENDING = 48
@@ -72,8 +74,11 @@ class Riders:
         """Mount the table. RidersError, OSError."""
         self._upkeep.start()
 
-    def __len__(self):
-        return self._count
+    def waiting(self):
+        """Yield (room, slots, offset) of each pending entry."""
+        for k in range(self._count):
+            at = (self._head + k) % _PENDING * SLOT
+            yield self._rooms[at // SLOT] & ~_AGAIN, self._slots, at
 
     # -- what a decision asks for ------------------------------------------------------------
 
@@ -82,9 +87,12 @@ class Riders:
         if key == self._key and room == self._room:
             return self.table.found
         self._key = None
-        self._dropped = self.table.find(room, key)
         found = self.table.found
-        self._stored = bool(found[TORN * SLOT + 8])
+        try:
+            self._dropped = self.table.find(room, key)
+        except OSError:
+            raise Refused("out_of_service", "memory of riders")
+        self._stored = found[TORN * SLOT + 8] or found[PROBE * SLOT + 8]
         end = self._head + self._count
         self._overlay(room, key, found, self._head, min(end, _PENDING))
         self._overlay(room, key, found, 0, end - _PENDING)
@@ -102,10 +110,12 @@ class Riders:
 
     def _put(self, found, slots, at):
         """Let `found` be as after the pending entry at `slots[at:]`."""
-        kind = slots[at + 8] & 7
+        kind = slots[at + 8] & fmt.KIND
         to = kind * SLOT
         if kind == _CLOSE:
-            found[TORN * SLOT + 8] = 0
+            to = TORN * SLOT
+            if fmt.seq_of(found, to) <= fmt.until_of(slots, at):
+                found[to + 8] = 0
         elif kind == RIDE:
             if not self._has(found, to, at):
                 self._add_ride(found, slots, at)
@@ -174,14 +184,20 @@ class Riders:
         return bool(self._look(room, key)[UNPROVEN * SLOT + 8])
 
     def has_room(self, room, key, count=1):
-        """Whether `count` more entries under `key` can be kept. Writes the bucket anew if that
-        makes room."""
+        """Whether `count` more entries under `key` can be kept. Where that is not sure at once,
+        all that is pending is carried, and the bucket written anew."""
         b = self.table.bucket(room, key)
-        if self._free(b) >= count:
-            return True
-        self._upkeep.compact(b, True, 1)
-        if self._free(b) >= count:
-            return True
+        try:
+            if self._free(b) >= count:
+                return True
+            # What is pending may be over, or make entries of the table void.
+            while self.carry():
+                pass
+            self._upkeep.compact(b, True, 1)
+            if self._free(b) >= count:
+                return True
+        except (RidersError, OSError):
+            raise Refused("out_of_service", "memory of riders")
         self._upkeep.full[room] = 1
         return False
 
@@ -203,7 +219,7 @@ class Riders:
     def waits(self, room, key, seconds, seq=None, at=None):
         """This rider waits so long from now on."""
         now = self.time.now() if at is None else at
-        self._add(room, key, WAIT, seq, now + seconds, struct.pack(RIDE_FORMAT, now, now, 0))
+        self._add(room, key, WAIT, seq, now + seconds + 1, struct.pack(RIDE_FORMAT, now, now, 0))
 
     def code_ridden(self, key, until, seq=None):
         """A code was ridden on, which has expired for certain after `until` of the wall clock."""
@@ -213,23 +229,47 @@ class Riders:
         """A debit of this rider may happen from now on; it takes the place of an earlier one."""
         self._add(room, key, TORN | flags, seq, time, data, extra)
 
-    def close(self, room, key, seq=None):
-        """What is open of this rider is settled, by the record `seq`."""
+    def close(self, room, key, seq=None, upto=None):
+        """The record `seq` settles what is open of this rider, from records up to `upto` (None:
+        all)."""
         if seq is None:
             seq = self._journal.next_seq - 1
+        if upto is None:
+            upto = seq
         fresh = self._key == key and self._room == room and not self._stored
         slots = self._slots
         for k in range(self._count):
             at = (self._head + k) % _PENDING * SLOT
             if self._rooms[at // SLOT] & ~_AGAIN == room and slots[at : at + 8] == key:
-                if slots[at + 8] & 7 == TORN:
+                kind = slots[at + 8] & fmt.KIND
+                if kind == PROBE or kind == TORN and fmt.seq_of(slots, at) <= upto:
                     slots[at + 8] = 0
                     self._waiting[self.table.bucket(room, key)] -= 1
         if fresh:
             # The table has none, and no start has read one: it was of this boot.
-            self.table.found[TORN * SLOT + 8] = 0
+            if fmt.seq_of(self.table.found, TORN * SLOT) <= upto:
+                self.table.found[TORN * SLOT + 8] = 0
         else:
-            self._add(room, key, _CLOSE, seq, 0, b"")
+            self._add(room, key, _CLOSE, seq, upto, b"")
+
+    def probes(self, room, key):
+        """(how many, 8 bytes): purchases of 0 for the sake of this rider's open debit, and what
+        the card told before the first; (0, None): there was none."""
+        found = self._look(room, key)
+        at = PROBE * SLOT
+        if not found[at + 8] or fmt.until_of(found, at) != fmt.seq_of(found, TORN * SLOT):
+            return 0, None
+        return found[at + 9], bytes(found[at + 18 : at + 26])
+
+    def note_probe(self, room, key, told, seq=None):
+        """Another one may happen, by the record `seq`."""
+        found = self._look(room, key)
+        count, before = self.probes(room, key)
+        at = PROBE * SLOT
+        if count and self.again and seq <= fmt.seq_of(found, at) < self._journal.next_seq:
+            return
+        of = fmt.seq_of(found, TORN * SLOT)
+        self._add(room, key, PROBE, seq, of, before or told, min(count + 1, 255))
 
     def mark_unproven(self, room, key, seq):
         """This rider rode on a debit that nobody could check; `seq` is the debit's record."""
@@ -273,7 +313,7 @@ class Riders:
         if not self._count:
             return False
         at = self._head * SLOT
-        kind = self._slots[at + 8] & 7
+        kind = self._slots[at + 8] & fmt.KIND
         if kind:
             room = self._rooms[self._head] & ~_AGAIN
             key = bytes(self._slots[at : at + 8])
@@ -295,7 +335,9 @@ class Riders:
         slots = self._slots
         seq = fmt.seq_of(slots, at)
         if kind == _CLOSE:
-            table.void(room, key, TORN, seq)
+            upto = fmt.until_of(slots, at)
+            if table.void(room, key, TORN, upto):
+                table.void(room, key, PROBE, seq)
             return True
         if kind in (RIDE, WAIT) and self._upkeep.is_over(slots, at):
             return True

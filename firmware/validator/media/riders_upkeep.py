@@ -7,6 +7,7 @@ Kinds, the 12 bytes of each, and its `until`:
     WAIT      as RIDE: a payment code's card, which has to wait
     TORN      by medium: a debit that may have happened; its time
     UNPROVEN  –: rode on a debit that nobody could check; the time
+    PROBE     proof 8: of purchases of 0 for the sake of a torn debit, `extra` of them; its record
     TIME      –, under a key of zeros: guarded time, as far as the wall clock is behind it
 """
 
@@ -17,7 +18,7 @@ from validator.store.riders import PURSE
 from validator.store.riders_compact import DROP, DROP_UNTIL, KEEP
 from validator.store.riders_format import SLOT
 
-RIDE, CODE, WAIT, TORN, UNPROVEN, TIME = range(1, 7)
+RIDE, CODE, WAIT, TORN, UNPROVEN, TIME, PROBE = range(1, 8)
 RIDE_FORMAT = "<III"
 NO_KEY = bytes(8)
 
@@ -62,8 +63,9 @@ class Upkeep:
     def _keep(self, kind, slot, strange):
         """What becomes of an entry when its bucket is written anew."""
         if not kind & fmt.LIVE:
-            # Known as long as a start may read its record again.
-            return KEEP if fmt.seq_of(slot, 0) >= self._journal.next_seq - WINDOW else DROP
+            # Known as settled as long as a start may read its record again.
+            recent = fmt.seq_of(slot, 0) >= self._journal.next_seq - WINDOW
+            return KEEP if recent and kind & fmt.KIND == TORN else DROP
         kind &= fmt.KIND
         if kind == CODE:
             wall = self._time.wall()

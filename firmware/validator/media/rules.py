@@ -19,7 +19,6 @@ from hashlib import sha1, sha256
 
 from validator.emv import certificates, oda, rsa
 from validator.media.quickpass_torn import Torn
-from validator.media.rider_ring import Riders
 
 RID = "A000000333"
 _MAX_CA_KEYS = 32
@@ -31,12 +30,13 @@ class RulesError(ValueError):
     """A configuration that cannot be taken: where, what it says, what would be right."""
 
 
-def load(config, token=None, deny=None, seal=None, riders=128):
+def load(config, token=None, deny=None, seal=None, riders=None):
     """The dict `rules`; RulesError if `config` is not right. Nothing of it is half taken.
 
     `token(source) -> bytes` makes the rider's token, `deny(token) -> bool` looks it up in the deny
     list, `seal` encrypts evidence (`validator.media.evidence.Seal`; made from "acquirer" if there
-    is one). `riders` is how many are remembered for limits and the same-card window.
+    is one). `riders` is what is known of riders, for limits and the same-card window
+    (`validator.media.riders.Riders`); None: nobody rides for whom there are such.
     """
     limits = _dict(config, "limits")
     terminal = _dict(config, "terminal")
@@ -64,8 +64,8 @@ def load(config, token=None, deny=None, seal=None, riders=128):
         "fdda_01_required": bool(config.get("fdda_01_required", False)),
         "token": token or _plain_token,
         "deny": deny or _nobody,
-        "riders": Riders(riders),
-        "torn": Torn(),
+        "riders": riders,
+        "torn": Torn(riders),
         "torn_unproven": unproven,
         "serial": serial.encode(),
         "capabilities": _hex(terminal, "capabilities", "terminal", "000840"),
@@ -79,6 +79,11 @@ def load(config, token=None, deny=None, seal=None, riders=128):
         if not isinstance(value, int) or not 0 <= value <= 0x3FFFFFFF:
             raise RulesError("limits.%s: %r: 0 to 1073741823 expected" % (name, value))
         rules[name] = value
+    if riders:
+        from validator.media.riders import QUICKPASS
+
+        seconds = rules["cumulative_s"] if rules["cumulative"] else 0
+        riders.cumulative[QUICKPASS] = seconds
     return rules
 
 
@@ -160,4 +165,4 @@ def _nobody(token):
     return False
 
 
-NEUTRAL = load({}, riders=8)
+NEUTRAL = load({})

@@ -121,6 +121,11 @@ class Journal:
         return self._last + 1
 
     @property
+    def buffers(self):
+        """Two bytearrays of its own: whoever needs working memory for a moment may have them."""
+        return self._ring.rx, self._ring.tx
+
+    @property
     def pending(self):
         """The number of a record whose end is awaited, or 0."""
         return self._last if self._end_addr is not None else 0

@@ -131,7 +131,7 @@ class Table:
                 if not at % SLOT:
                     kind = fmt.kind_of(rx, at)
                     if kind & fmt.LIVE:
-                        to = (kind & 7) * SLOT
+                        to = (kind & fmt.KIND) * SLOT % _FOUND
                         found[to : to + SLOT] = rx[at : at + SLOT]
                 at = rx.find(key, at + 1, n)
         return dropped
@@ -173,7 +173,7 @@ class Table:
         return is_void
 
     def entries(self, room):
-        """Yield each whole entry of a room, void ones too, as (bucket, kind and flags, bytes)."""
+        """Yield each whole entry of a room, void ones too, as (kind and flags, 32 bytes)."""
         for b in range(self.first(room), self.first(room + 1)):
             i = self.sectors[b]
             if i == _NONE:
@@ -184,7 +184,7 @@ class Table:
                 self.flash.read(i * self.size + pos, slot)
                 kind = fmt.kind_of(slot, 0)
                 if kind:
-                    yield b, kind, slot
+                    yield kind, slot
                 pos += SLOT
 
     def used(self, bucket):

@@ -253,7 +253,7 @@ class Codes(Section):
     remember: Annotated[
         int,
         Number(1, 8192),
-        Means("Accepted codes that are known until they expire, 12 bytes each."),
+        Means("Of earlier files; without effect: codes are kept in flash until they expire."),
     ] = 384
     cpm: Cpm = Cpm()
 

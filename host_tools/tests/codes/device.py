@@ -9,8 +9,10 @@ from functools import cache
 from typing import Any
 
 from faretap.sim.codes import AMOUNT, configuration
+from riders_bench import memory  # type: ignore[import-not-found]
+from validator.guarded import GuardedTime
 from validator.media import code_rules, codes
-from validator.media.code_replay import Presentation, Replay
+from validator.media.code_replay import Presentation
 from validator.media.phases import Phases
 
 NOW = 1893456000
@@ -39,8 +41,8 @@ class Clock:
         self.us += seconds * 1000000
 
 
-def load(**changes: Any) -> dict[str, Any]:
-    rules: dict[str, Any] = code_rules.load(configuration(**changes))
+def load(riders: Any = None, **changes: Any) -> dict[str, Any]:
+    rules: dict[str, Any] = code_rules.load(configuration(**changes), riders=riders)
     return rules
 
 
@@ -51,9 +53,18 @@ def _loaded() -> dict[str, Any]:
 
 def fresh(rules: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Rules, those for the catalogue if not given, of a validator that has seen no code yet."""
-    memory = {"replay": Replay(16), "seen": Presentation()}
-    return {**(rules or _loaded()), **memory, **changes}
+    known = {"riders": memory(Clock()), "seen": Presentation()}
+    return {**(rules or _loaded()), **known, **changes}
 
 
 def show(code: bytes, clock: Clock, rules: dict[str, Any], amount: int = AMOUNT) -> Any:
+    at(rules["riders"], clock)
     return codes.run(code, clock, Phases(clock), rules, amount)
+
+
+def at(riders: Any, clock: Clock) -> None:
+    """Let a memory of riders go by this clock from now on; guarded time does not go back."""
+    if riders is not None and riders.time._clock is not clock:
+        before = riders.time.now()
+        riders.time = riders._upkeep._time = GuardedTime(clock)
+        riders.time.reach(before)

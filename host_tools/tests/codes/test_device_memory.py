@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from faretap.sim.codes import make, mot
+from riders_bench import memory  # type: ignore[import-not-found]
 from validator.crypto import sm2
 from validator.media import code_chain, code_decision
 
@@ -135,8 +136,8 @@ def test_a_payment_card_is_good_to_the_end_of_its_month() -> None:
 
 
 def test_an_account_window_alone_is_kept_too() -> None:
-    rules = load(limits={"window_s": 5})
     clock = Clock()
+    rules = load(limits={"window_s": 5}, riders=memory(clock))
     show(make("mot", at=NOW), clock, rules).settled()
     clock.pass_s(4)
     assert show(make("mot", at=NOW + 4), clock, rules).reason == "too_soon"

@@ -13,8 +13,12 @@ from typing import Any
 from faretap.replay import load_rules
 from faretap.sim.cards import Card
 from faretap.sim.cards.scheme import configuration
+from riders_bench import memory  # type: ignore[import-not-found]
 from validator.media import cards, quickpass_torn, terminal
 from validator.media.phases import Phases
+from validator.media.riders import QUICKPASS
+from validator.media.riders_open import opened
+from validator.media.riders_upkeep import TORN
 from validator.nfc.reader import CardLost
 
 NOON = 1_785_556_800  # 2026-08-01 12:00 in Beijing
@@ -26,13 +30,29 @@ class Kernel:
     def __init__(
         self, config: dict[str, Any] | None = None, deny: Callable[[bytes], bool] | None = None
     ) -> None:
-        self.rules = load_rules(configuration() if config is None else config, deny=deny)
         self.seconds = NOON
         self.trusted = True
         self.us = 0
+        self.rules = load_rules(configuration() if config is None else config, deny=deny)
+        self.forget()
         self.log: list[bytes] = []
         self.records: list[dict[str, Any]] = []
         """What a journal would have of each, record 1 first."""
+
+    def forget(self) -> None:
+        """A memory of riders that knows nobody, on this clock."""
+        riders = memory(self, journal=self)
+        self.rules["riders"] = riders
+        self.rules["torn"] = quickpass_torn.Torn(riders)
+        riders.cumulative[QUICKPASS] = self.rules["cumulative_s"]
+
+    def torn(self) -> list[int]:
+        """Numbers of the records of payments that are open."""
+        return [found[3] for found in opened(self.rules["riders"]) if found[1] == TORN]
+
+    @property
+    def next_seq(self) -> int:
+        return len(self.records) + 1
 
     # The clock
 
@@ -40,7 +60,7 @@ class Kernel:
         return self.us
 
     def ticks_ms(self) -> int:
-        return self.us // 1000
+        return self.us // 1000 + 1000 * self.seconds
 
     def diff(self, later: int, earlier: int) -> int:
         return later - earlier
@@ -109,9 +129,9 @@ class Kernel:
 
     def restart(self) -> None:
         """Whatever was in memory is what the records say."""
-        torn = self.rules["torn"] = quickpass_torn.Torn()
+        self.forget()
         for seq, fields in enumerate(self.records, 1):
-            torn.recall(seq, fields)
+            self.rules["torn"].recall(seq, fields)
 
     def evidence_of(self, result: Any) -> bytes:
         """What settles a ride: its own evidence, or that of the record it names."""

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faretap.sim import codes as sim_codes
+from riders_bench import memory  # type: ignore[import-not-found]
 from validator.media import code_rules, codes
-from validator.media.code_replay import Presentation, Replay
+from validator.media.code_replay import Presentation
 from validator.media.phases import Phases
 from validator.media.result import Result
 from validator.qr.framing import CODE, CUT, MAX_CODE, OVERSIZE, Framer
@@ -65,7 +66,7 @@ def loaded() -> dict[str, Any]:
 def judged(code: bytes) -> Any:
     """The result under an operator's rules, for a code that was not made to be accepted."""
     clock = StoppedClock()
-    rules = {**loaded(), "replay": Replay(2), "seen": Presentation()}
+    rules = {**loaded(), "riders": memory(clock), "seen": Presentation()}
     result = codes.run(code, clock, Phases(clock), rules, 200)
     if result.outcome == "accepted":
         assert result.settled is not None and len(result.code) == 12

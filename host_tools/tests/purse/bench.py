@@ -24,6 +24,7 @@ from faretap.sim.cards.purse_memory import Debit as CardDebit
 from faretap.sim.cards.tunion import TUnion
 from faretap.sim.chips.psam import Psam
 from flash_sim import FlashSim, PowerCut
+from riders_bench import TABLE, memory
 from validator import operation as operations
 from validator import sam
 from validator.media import purse_rules
@@ -156,6 +157,7 @@ class World:
     """Everything that outlives a power cut, to begin many cases from."""
 
     flash: bytes
+    table: bytes
     serial: int
     seconds: int
     contents: Contents
@@ -232,11 +234,13 @@ class Validator:
         self.section = section
         self.raw = raw
         self.flash = Flash(SECTORS)
+        self.table = FlashSim(TABLE, 512)
         self.psam = Psam()
         self.clock = Clock()
         self.nvs = Nvs()
         if world is not None:
             self.flash.load(world.flash)
+            self.table.load(world.table)
             self.psam.serial = world.serial
             self.clock.seconds = world.seconds
         self._start()
@@ -246,11 +250,14 @@ class Validator:
         self.journal.mount()
         self.screen = Screen()
         self.taps = Taps(self.clock, self.journal, State, self.screen, Log(), lambda told: None)
+        riders = self.taps.riders = memory(self.clock, self.table, self.journal)
         config = {"purse": self.section, "fares": {"flat": AMOUNT}}
         tokens = Tokens(State.token_key)
         with patch.object(operations, "_purse", _load):
             operation = operations.Operation(
-                config.get, card_token=lambda who: tokens.token(CARD_SCOPE, who)
+                config.get,
+                card_token=lambda who: tokens.token(CARD_SCOPE, who),
+                riders=riders,
             )
         self.rules: Any = operation.purse
         tries = Tries(self.nvs, self.clock, Log())
@@ -266,7 +273,11 @@ class Validator:
 
     def world(self, card: TUnion) -> World:
         return World(
-            bytes(self.flash.data), self.psam.serial, self.clock.seconds, card.memory.contents
+            bytes(self.flash.data),
+            bytes(self.table.data),
+            self.psam.serial,
+            self.clock.seconds,
+            card.memory.contents,
         )
 
     def tap(self, card: TUnion, tear: Tear | None = None, later: int = 10) -> Any:
