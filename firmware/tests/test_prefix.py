@@ -2,6 +2,7 @@
 
 import code_corpus as corpus
 from fakes import FakeClock
+from riders_bench import memory
 from validator.media import code_rules, codes
 from validator.media.phases import Phases
 from validator.qr import prefix
@@ -142,9 +143,9 @@ def test_blanks_and_line_ends_around_text_and_none_off_raw_codes():
 def test_a_prefix_makes_no_second_code_of_one():
     for name in ("mot", "union", "alipay", "cpm"):
         for head in PREFIXES:
-            rules = code_rules.load(corpus.CONFIG)
             clock = FakeClock()
             clock.set_unix(corpus.UNIX)
+            rules = code_rules.load(corpus.CONFIG, riders=memory(clock))
             first = show(code(name), rules, clock)
             assert first.outcome == "accepted", name
             first.settled()

@@ -96,7 +96,10 @@ def tap_on_link(
             count += 1
             if lose_at_apdu is not None and count >= lose_at_apdu:
                 raise CallError(CARD_LOST, "the card left", {"kind": "card_lost"})
-            return {"rapdu": card.apdu(bytes.fromhex(params["apdu"])).hex()}
+            answer = card.apdu(bytes.fromhex(params["apdu"]))
+            if not answer:
+                raise CallError(CARD_LOST, "the card is silent", {"kind": "card_lost"})
+            return {"rapdu": answer.hex()}
 
     session.link.serve("card.transceive", transceive)
     card.power_off()
