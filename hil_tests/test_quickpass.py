@@ -114,10 +114,11 @@ def test_electronic_cash_torn_and_back_after_a_power_cut(
     torn = tap_on_link(session, Torn())
     assert (torn["outcome"], torn["reason"], card.balance) == ("retry", "card_lost", 800)
     # A phone without keys that has heard all of it, and a stranger with that balance.
-    for name, options in (
+    others: tuple[tuple[str, dict[str, Any]], ...] = (
         ("upcash-forged-tear", {"seed": 5, "balance": 800, "atc": 1}),
         ("quickpass-ecash", {"seed": 40, "balance": 800, "atc": 1}),
-    ):
+    )
+    for name, options in others:
         other = tap_on_link(session, make(name, **options))
         assert other["outcome"] == ("declined" if name.startswith("upcash") else "accepted")
     session.forget_notifications()
