@@ -27,6 +27,7 @@ TRICKS = {
 }
 
 _AMOUNT, _TTQ = 0x9F02, 0x9F66
+_ASKED = 2 + sum(size for _, size in PDOL)  # bytes in GET PROCESSING OPTIONS
 _Change = Callable[[bytes], bytes | None]
 
 
@@ -71,7 +72,7 @@ class Relay:
 
     def apdu(self, command: bytes) -> bytes:
         parsed = Command.parse(command)
-        if parsed is not None and parsed.ins == 0xA8 and len(parsed.data) > 2:
+        if parsed is not None and parsed.ins == 0xA8 and len(parsed.data) == _ASKED:
             command = self._ask(command)
         if self.trick == "hold" and parsed is not None:
             if parsed.ins == 0xB2 and (parsed.p2 >> 3, parsed.p1) == self._last and self._amount:
@@ -98,7 +99,8 @@ class Relay:
         at = 7
         for tag, size in PDOL:
             if tag == _AMOUNT:
-                self._amount = int(sent[at : at + size].hex())
+                digits = sent[at : at + size].hex()
+                self._amount = int(digits) if digits.isdigit() else 0
                 if self.trick == "amount":
                     sent[at : at + size] = bcd("1".zfill(12), 6)
             elif tag == _TTQ and self.trick in ("downgrade", "version", "old"):
