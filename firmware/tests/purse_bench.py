@@ -129,7 +129,7 @@ class Card:
             answer = getattr(self, "_" + name)(bytes(command))
             if answer is None:
                 answer = b"\x69\x85"
-            elif answer[:1] != b"!":
+            elif len(answer) != 3 or answer[:1] != b"!":
                 answer += b"\x90\x00"
             else:
                 answer = answer[1:]
@@ -317,7 +317,8 @@ class Validator:
         """The Result of one tap that nothing has been recorded of yet."""
         assert self.riders.ready(4)
         card.power_on()
-        made = terminal.make(self.clock.unix(), amount, 0, self.clock.trusted, None)
+        seq = self.journal.next_seq
+        made = terminal.make(self.clock.unix(), amount, seq, self.clock.trusted, None)
         made["purse"] = self.rules
         made["open"] = write or self.write
         self.phases = Phases(self.clock)

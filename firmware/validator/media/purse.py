@@ -125,6 +125,12 @@ class Purchase:
                 return result
         self._check(start)
         await self._administration()
+        if not known and rules["torn"].is_scarce(self.token):
+            from validator.media import purse_trace
+
+            result = await purse_trace.introduce(self)
+            if result:
+                return result
         if not rules["composite"]:
             fare = tariff.flat(rules["types"], self.code, self.terminal["amount"])
             return await self._pay(_PURCHASE, fare, None)

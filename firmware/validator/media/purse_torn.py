@@ -136,6 +136,13 @@ class Torn:
         if not riders.has_room(PURSE, token, room):
             raise Refused("storage_full", "riders")
 
+    def is_scarce(self, token):
+        """Whether so little room is left that a card has to prove its key before a debit of it is
+        kept: whoever has no key could fill all of it with cards that he makes up."""
+        table = self._riders.table
+        least = max(table.room // 5, 2 * (_ROOM + _RESERVE))
+        return self._riders.is_scarce(PURSE, token, least)
+
     def add(self, token, seq, debit):
         """A debit that may happen from now on; `seq` is its open record. It takes the place of an
         earlier one; adding that one again brings it back."""

@@ -11,7 +11,8 @@ it covers the session key (random, counter, terminal serial) and the amount. So:
 - It says so: a purchase of 0 proves key and counter. One on, and a proof told: `torn_unproven`.
   Purchases of 0 that were torn as well may have moved the counter too.
 
-Loaded when there is such a debit, and not before.
+A card of which nothing is open proves its key in the same way where little room is left for torn
+debits (`introduce`). Loaded when it is needed, and not before.
 """
 
 from validator.emv import apdu
@@ -65,15 +66,33 @@ async def settle(turn, seq, debit):
     probe.proof = proof
     turn.open(probe)
     known.note_probe(turn.token, proof)
+    if not await _proven(turn, probe):
+        return turn.lost()
+    return _happened(turn, debit, proof, torn.UNPROVEN)
+
+
+async def introduce(turn):
+    """None once a card of which nothing is open has proven its key by a purchase of 0; a Result if
+    it was torn away. Its record names itself, and nothing is to be remembered of it."""
+    answer, kind = await _zero(turn)
+    probe = await turn.begin(kind, 0, answer)
+    probe.proves = turn.terminal["sequence"]
+    probe.proof = bytes(8)
+    turn.open(probe)
+    return None if await _proven(turn, probe) else turn.lost()
+
+
+async def _proven(turn, probe):
+    """Whether the PSAM found MAC2 of a purchase of 0 right; False: nobody knows."""
     await turn.send(probe)
     if probe.state == torn.LOST:
-        return turn.lost()
+        return False
     if probe.state == torn.REFUSED:
         raise _unsettled(turn, "DEBIT of 0")
     if probe.state == torn.WRONG:
         raise Refused("bad_signature", "MAC2")
     turn.close()
-    return _happened(turn, debit, proof, torn.UNPROVEN)
+    return True
 
 
 def _ahead(answer, debit, count):
@@ -83,6 +102,8 @@ def _ahead(answer, debit, count):
 
 
 def _unsettled(turn, what):
+    if turn.earlier is None:
+        return Refused("storage_full", "riders, " + what)
     turn.detail["unsettled"] = turn.earlier[0]
     return Refused("unsettled", what)
 

@@ -201,6 +201,10 @@ class Riders:
         self._upkeep.full[room] = 1
         return False
 
+    def is_scarce(self, room, key, count):
+        """Whether fewer than `count` entries more fit where `key` belongs, as it is now."""
+        return self._free(self.table.bucket(room, key)) < count
+
     def _free(self, bucket):
         # What stands in a bucket with another key's tokens is not counted before it was sorted.
         if self.table.is_strange(bucket):
