@@ -56,7 +56,7 @@ def memory(clock=None, flash=None, journal=None, check=CHECK):
     """A memory of riders as it is after a start, on a flash of its own if none is given."""
     gc.collect()
     clock = clock or FakeClock()
-    table = open_table(flash or FlashSim(TABLE, 1024), check)
+    table = open_table(flash or FlashSim(TABLE, 512), check)
     riders = Riders(table, GuardedTime(clock), journal or NoJournal)
     riders.start()
     return riders

@@ -274,7 +274,7 @@ def test_without_memory_for_another_code_nobody_rides_for_nothing():
     result = show(code("mot-custom"), rules)
     assert said(result) == ("declined", "storage_full")
     assert said(show(code("mot"), rules)) == ("declined", "replayed")
-    assert riders.info()["rooms"]["codes"]["full"]
+    assert riders.full() == ["codes"]
     rules["seen"] = Presentation()
     result = show(code("mot-custom"), rules, clock_at(UNIX + 501))
     assert said(result) == ("accepted", ""), "others are over"

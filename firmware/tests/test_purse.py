@@ -1,10 +1,15 @@
+import sys
 from hashlib import sha256
 
 from fakes import raises
+from flash_sim import FlashSim
 from purse_bench import AID, CITY_AID, TERMINAL, UNIX, WHEN, Card, Psam, Validator, fen
+from riders_bench import TABLE
 from validator.media import purse_torn as torn
 from validator.nfc.reader import CardLost
 from validator.store.journal import JournalFull
+
+MICROPYTHON = sys.implementation.name == "micropython"
 
 
 def outcome(result):
@@ -318,6 +323,30 @@ def test_same_card_within_the_window():
         other = Card(number="03104821234567891%02d" % i)
         assert outcome(v.tap(other)) == ("accepted", "")
     assert outcome(v.tap(card)) == ("declined", "too_soon") and card.debits == 2
+
+
+def test_the_window_with_any_number_of_others_between_and_starts():
+    for count in (1, 8, 60) if MICROPYTHON else (1, 8, 5000):
+        v = Validator({"window_s": 3600}, FlashSim(8))
+        v.table = FlashSim(TABLE, 1024 if MICROPYTHON else 4096)
+        v.reboot()
+        card = Card()
+        assert outcome(v.tap(card)) == ("accepted", "")
+        for i in range(count):
+            if not v.journal.has_room(4):
+                v.journal.ack(v.journal.next_seq - 1)
+            # Not only riders who leave an entry: the bucket of all of them would be full.
+            other = Card(number="0310482123456%06d" % (i % 50), balance=5000 if i < 50 else 0)
+            assert v.tap(other) != "lost"
+            if i % 20 == 0:
+                v.later(1)
+            for _ in range(3):
+                v.riders.idle()
+        assert outcome(v.tap(card)) == ("declined", "too_soon") and card.debits == 1, count
+        v.reboot()
+        assert outcome(v.tap(card)) == ("declined", "too_soon") and card.debits == 1, count
+        v.later(3601)
+        assert outcome(v.tap(card)) == ("accepted", "")
 
 
 def test_no_setting_of_the_clock_opens_the_window_or_holds_it():

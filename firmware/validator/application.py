@@ -5,7 +5,14 @@ import gc
 import sys
 from hashlib import sha256
 
-from validator import calls_config, calls_lists, calls_records, calls_update, entropy
+from validator import (
+    calls_config,
+    calls_debits,
+    calls_lists,
+    calls_records,
+    calls_update,
+    entropy,
+)
 from validator.calls import Calls
 from validator.gate import Gate
 from validator.guarded import GuardedTime
@@ -94,7 +101,7 @@ class App:
         self.gate.quiet = self.transfer.quiet
         self._turn = Turn(clock, self.gate, self.taps, self.peer)
         self.peer.turn = self._turn.take
-        for calls in (calls_config, calls_records, calls_lists):
+        for calls in (calls_config, calls_records, calls_lists, calls_debits):
             calls.register(self, self.peer)
         # Ticks count from power-up on a chip, from elsewhere on other targets.
         self._started = boot.get("started", 0)

@@ -116,6 +116,11 @@ class Calls:
             scanner = _only(scanner, _SCANNER)
             if reader["state"] not in ("missing", "fault"):
                 reader["state"] = "works"
+        if app.riders:
+            riders = app.riders.info() if within else {"full": app.riders.full()}
+        else:
+            riders = {"fault": app.riders_fault}
+        info["riders"] = riders
         journal["unread"] = unread
         info["journal"] = journal
         info["reader"] = reader

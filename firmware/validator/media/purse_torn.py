@@ -193,11 +193,11 @@ class Torn:
 
     def unproven(self, token):
         """Whether this rider has ridden so."""
-        return self._riders.is_unproven(PURSE, token)
+        return self._riders.unproven_of(PURSE, token) is not None
 
-    def mark_unproven(self, token, seq):
-        """This rider rode on the word of the card; `seq` is the record of the torn debit."""
-        self._riders.mark_unproven(PURSE, token, seq)
+    def mark_unproven(self, token, of, seq=None):
+        """This rider rode on the word of the card; `of` is the record of the torn debit."""
+        self._riders.mark_unproven(PURSE, token, of, seq)
 
     def recall(self, seq, fields):
         """One of the newest records, in their order, decoded, at a start."""
@@ -218,7 +218,7 @@ class Torn:
             self.add(token, seq, debit)
             return
         if debit.state == UNPROVEN:
-            self.mark_unproven(token, debit.of)
+            self.mark_unproven(token, debit.of, seq)
         # A debit that was paid, and its record in one: whatever was open before it gave way to it.
         # One that the card refused, or whose MAC2 was wrong, says nothing of an earlier one.
         upto = debit.of

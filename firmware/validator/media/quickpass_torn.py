@@ -70,11 +70,11 @@ class Torn:
 
     def unproven(self, token):
         """Whether this card has ridden so."""
-        return self._riders.is_unproven(QUICKPASS, token)
+        return self._riders.unproven_of(QUICKPASS, token) is not None
 
-    def mark_unproven(self, token, seq):
-        """This card rode on a payment that nobody could check; `seq` is its record."""
-        self._riders.mark_unproven(QUICKPASS, token, seq)
+    def mark_unproven(self, token, of, seq=None):
+        """This card rode on a payment that nobody could check; `of` is its record."""
+        self._riders.mark_unproven(QUICKPASS, token, of, seq)
 
     def recall(self, seq, fields):
         """One of the newest records, in their order, decoded, at a start."""
@@ -90,4 +90,4 @@ class Torn:
         if of:
             self._riders.close(QUICKPASS, token, seq, of)
         if detail.get("state") == "unproven":
-            self.mark_unproven(token, of)
+            self.mark_unproven(token, of, seq)

@@ -179,9 +179,11 @@ class Riders:
         data = bytes(found[at + 18 : at + 30])
         return fmt.seq_of(found, at), fmt.until_of(found, at), found[at + 9], flags, data
 
-    def is_unproven(self, room, key):
-        """Whether this rider rode on a debit that nobody could check."""
-        return bool(self._look(room, key)[UNPROVEN * SLOT + 8])
+    def unproven_of(self, room, key):
+        """The record of a debit that this rider rode on though nobody could check it, or None."""
+        found = self._look(room, key)
+        at = UNPROVEN * SLOT
+        return fmt.until_of(found, at) if found[at + 8] else None
 
     def has_room(self, room, key, count=1):
         """Whether `count` more entries under `key` can be kept. Where that is not sure at once,
@@ -210,6 +212,28 @@ class Riders:
         if self.table.is_strange(bucket):
             return 0
         return self.table.free(bucket) - self._waiting[bucket]
+
+    # -- for whoever settles debits (riders_open.py) -----------------------------------------
+
+    def newest(self):
+        """The number of the newest record."""
+        return self._journal.next_seq - 1
+
+    def stored(self, room, key):
+        """[(kind, record of the debit, record of the entry)] of what is open of this rider."""
+        found = self._look(room, key)
+        out = []
+        if found[TORN * SLOT + 8]:
+            seq = fmt.seq_of(found, TORN * SLOT)
+            out.append((TORN, seq, seq))
+        if found[UNPROVEN * SLOT + 8]:
+            at = UNPROVEN * SLOT
+            out.append((UNPROVEN, fmt.until_of(found, at), fmt.seq_of(found, at)))
+        return out
+
+    def forget_view(self):
+        """The table was written to by somebody else."""
+        self._key = None
 
     # -- what a record says ------------------------------------------------------------------
 
@@ -275,9 +299,10 @@ class Riders:
         of = fmt.seq_of(found, TORN * SLOT)
         self._add(room, key, PROBE, seq, of, before or told, min(count + 1, 255))
 
-    def mark_unproven(self, room, key, seq):
-        """This rider rode on a debit that nobody could check; `seq` is the debit's record."""
-        self._add(room, key, UNPROVEN, seq, self.time.now(), b"")
+    def mark_unproven(self, room, key, of, seq=None):
+        """This rider rode, by the record `seq`, on the debit of the record `of`, which nobody
+        could check."""
+        self._add(room, key, UNPROVEN, seq, of, b"")
 
     def _add(self, room, key, kind, seq, until, data, extra=0):
         if seq is None:
@@ -372,13 +397,15 @@ class Riders:
         self._key = None
         return self._upkeep.step()
 
+    def full(self):
+        """Names of the rooms that had to refuse somebody, since there was room last."""
+        return [name for room, name in enumerate(ROOMS) if self._upkeep.full[room]]
+
     def info(self):
-        """By room: entries, room, and whether somebody was refused; and what waits in memory."""
-        info = self.table.info()
-        for room, name in enumerate(ROOMS):
-            info[name]["full"] = bool(self._upkeep.full[room])
+        """By room: entries and room; which rooms had to refuse somebody; what waits in memory."""
         return {
-            "rooms": info,
+            "rooms": self.table.info(),
+            "full": self.full(),
             "pending": self._count,
             "unknown": self._upkeep.unknown,
             "faults": self.table.faults,

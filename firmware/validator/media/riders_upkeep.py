@@ -6,7 +6,7 @@ Kinds, the 12 bytes of each, and its `until`:
     CODE      –; the code has expired for certain
     WAIT      as RIDE: a payment code's card, which has to wait
     TORN      by medium: a debit that may have happened; its time
-    UNPROVEN  –: rode on a debit that nobody could check; the time
+    UNPROVEN  –: rode on a debit that nobody could check; that debit's record
     PROBE     proof 8: of purchases of 0 for the sake of a torn debit, `extra` of them; its record
     TIME      –, under a key of zeros: guarded time, as far as the wall clock is behind it
 """

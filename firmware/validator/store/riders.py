@@ -172,20 +172,20 @@ class Table:
                 at = rx.find(key, at + 1, n)
         return is_void
 
-    def entries(self, room):
-        """Yield each whole entry of a room, void ones too, as (kind and flags, 32 bytes)."""
-        for b in range(self.first(room), self.first(room + 1)):
-            i = self.sectors[b]
-            if i == _NONE:
-                continue
-            pos = SLOT
-            while pos < self.used(b) * SLOT:
-                slot = bytearray(SLOT)
-                self.flash.read(i * self.size + pos, slot)
-                kind = fmt.kind_of(slot, 0)
-                if kind:
-                    yield kind, slot
-                pos += SLOT
+    def places(self, start, last_room):
+        """Yield (place, room, kind and flags, 32 bytes) of the places from number `start` on, up
+        to those of a room; kind 0: nothing whole stands there."""
+        slot = bytearray(SLOT)
+        size = self.room + 1
+        for b in range(start // size, self.first(last_room + 1)):
+            room = self.room_of(b)
+            at = max(1, start - b * size)
+            for k in range(at, max(at + 1, self.used(b))):
+                kind = 0
+                if k < self.used(b):
+                    self.flash.read(self.sectors[b] * self.size + k * SLOT, slot)
+                    kind = fmt.kind_of(slot, 0)
+                yield b * size + k, room, kind, slot
 
     def used(self, bucket):
         """Slots of a bucket that are taken, header included; 0 if it has no sector yet."""

@@ -16,6 +16,9 @@ from faretap.records import export as exports
 from faretap.records.archive import Archive, Problem, read_files
 from faretap.records.collection import Collection, CollectionError, collect
 from faretap.records.collection import acknowledge as receipt
+from faretap.records.debits import line as debit_line
+from faretap.records.debits import open_debits
+from faretap.records.debits import settle as settle_debit
 from faretap.records.evidence import load_key
 from faretap.records.model import linked
 from faretap.records.pull import pull as read_records
@@ -25,7 +28,8 @@ from faretap.shown import as_json
 from faretap.writing import replacing, write_text
 
 records_app = typer.Typer(
-    help="Records of taps: list, pull, ack, verify, export, open.", invoke_without_command=True
+    help="Records of taps: list, pull, ack, verify, export, open; open debits.",
+    invoke_without_command=True,
 )
 app.add_typer(records_app, name="records")
 
@@ -146,6 +150,35 @@ def ack(
         answer = receipt(validator.link, archive, to)
     _notes(archive)
     print_json(answer) if json else out.print(f"acknowledged up to {answer['acked']}")
+
+
+@records_app.command()
+def debits(port: Port = "", serial: Serial = "", json: Json = False) -> None:
+    """List debits that are still open: torn, and not settled by their riders."""
+    _need(port)
+    with connect(port) as validator:
+        found = open_debits(validator.link)
+    if json:
+        print_json(found)
+        return
+    for debit in found:
+        print_text(debit_line(debit))
+    say(f"{len(found)} open")
+
+
+@records_app.command()
+def settle(
+    seq: Annotated[int, typer.Argument(help="The number of the debit's record.")],
+    token: Annotated[str, typer.Argument(help="Its token, 16 hex digits.")],
+    port: Port = "",
+    serial: Serial = "",
+    json: Json = False,
+) -> None:
+    """Let the validator forget an open debit that the ledger has settled."""
+    _need(port)
+    with connect(port) as validator:
+        count = settle_debit(validator.link, seq, token)
+    print_json({"settled": count}) if json else out.print(f"settled: {count} of record {seq}")
 
 
 @records_app.command()

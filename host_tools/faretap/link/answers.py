@@ -229,6 +229,25 @@ class Records(Answer):
     next: U32 | None
 
 
+class OpenDebit(Answer):
+    seq: U32
+    token: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    medium: Word
+    kind: Word
+    time: Unix | None
+    amount: Fen | None
+    counter: U32 | None
+
+
+class OpenDebits(Answer):
+    debits: Annotated[list[OpenDebit], Field(max_length=64)]
+    next: U32 | None
+
+
+class Settled(Answer):
+    settled: U32
+
+
 class Acked(Answer):
     acked: U32
 
@@ -376,6 +395,8 @@ CALLS: Mapping[str, Any] = {
     "records.info": WorkingJournal,
     "records.read": Records,
     "records.ack": Acked,
+    "debits.open": OpenDebits,
+    "debits.settle": Settled,
     "session.challenge": Challenge,
     "session.open": Opened,
     "session.close": _EMPTY,

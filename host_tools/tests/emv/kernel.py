@@ -17,8 +17,7 @@ from riders_bench import memory  # type: ignore[import-not-found]
 from validator.media import cards, quickpass_torn, terminal
 from validator.media.phases import Phases
 from validator.media.riders import QUICKPASS
-from validator.media.riders_open import opened
-from validator.media.riders_upkeep import TORN
+from validator.media.riders_open import some
 from validator.nfc.reader import CardLost
 
 NOON = 1_785_556_800  # 2026-08-01 12:00 in Beijing
@@ -48,7 +47,8 @@ class Kernel:
 
     def torn(self) -> list[int]:
         """Numbers of the records of payments that are open."""
-        return [found[3] for found in opened(self.rules["riders"]) if found[1] == TORN]
+        found = some(self.rules["riders"], 0, 1000, 100000)[0]
+        return [each[3] for each in found if each[1] == "torn"]
 
     @property
     def next_seq(self) -> int:
