@@ -21,12 +21,15 @@ class MadeUp(Card):
 
 
 def flooded():
-    v = Validator({"window_s": 0}, FlashSim(16))
-    for i in range(120):
+    v = Validator({"window_s": 0}, FlashSim(4))
+    for i in range(90):
         v.tap(MadeUp(number=number(i)))
         v.later(1)
         while v.riders.idle():
             pass
+        v.journal.ack(v.journal.next_seq - 1)
+        v.flash.log = []
+        v.table.log = []
     return v
 
 
@@ -38,7 +41,7 @@ def test_a_card_with_the_key_rides_however_many_have_none():
     v = flooded()
     before = torn(v)
     # What is kept of the others ends where there is still room for those with a key.
-    assert 20 < before < 3 * 31 // 2 + 3
+    assert 20 < before <= 3 * 17
     for mac2 in (None, bytes(4), b"\xff" * 4):
         fake = MadeUp(number=number(5000))
         fake.mac2 = mac2
@@ -73,6 +76,7 @@ def test_a_genuine_card_that_is_torn_is_remembered_there():
 def test_torn_while_it_proves_itself():
     for how in ("before", "after"):
         for restart in (False, True):
+            v = card = None
             v = flooded()
             before = torn(v)
             card = Card(number=number(1000))
@@ -102,7 +106,8 @@ def test_a_card_that_makes_no_purchase_of_0_is_refused_there_and_only_there():
     card._init = init
     r = v.tap(card)
     assert (r.outcome, r.reason, card.debits) == ("declined", "storage_full", 0)
-    assert Validator().tap(card).outcome == "accepted"
+    v = None
+    assert Validator({}, FlashSim(4)).tap(card).outcome == "accepted"
 
 
 def test_its_record_says_so():

@@ -140,7 +140,7 @@ class Torn:
         """Whether so little room is left that a card has to prove its key before a debit of it is
         kept: whoever has no key could fill all of it with cards that he makes up."""
         table = self._riders.table
-        least = max(table.room // 5, 2 * (_ROOM + _RESERVE))
+        least = max(table.room // 5, min(table.room // 2, 2 * (_ROOM + _RESERVE)))
         return self._riders.is_scarce(PURSE, token, least)
 
     def add(self, token, seq, debit):
