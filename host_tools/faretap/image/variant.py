@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 
 from faretap.boards import Board
+from faretap.image.errors import ImageError
+from faretap.reading import SETTINGS, read_text
 
 _BUILD = re.compile(rb"(?<![\w-])(ESP32_GENERIC(?:_[A-Z][0-9]{1,2})?)(?:-([A-Z][A-Z0-9_]*))?\0")
 _MACHINE = re.compile(
@@ -70,7 +72,7 @@ def _of_machine(chip: str, memory: str, mcu: str) -> Build:
 
 def is_own(app: bytes, board: Board) -> bool:
     """Whether it was built from the board's own folder (mpconfigboard.h)."""
-    text = (board.path / "mpconfigboard.h").read_text(encoding="utf-8")
+    text = read_text(board.path / "mpconfigboard.h", SETTINGS, ImageError)
     name = re.search(r'^#define MICROPY_HW_BOARD_NAME\s+"([^"]+)"', text, re.M)
     return name is not None and f"{name[1]} with ".encode() in app
 

@@ -18,6 +18,8 @@ from typing import Any
 
 from faretap.bounded import loads
 from faretap.errors import FaretapError
+from faretap.reading import FileError, read_json
+from faretap.writing import write_text
 
 from .connection import GREETING
 
@@ -203,9 +205,9 @@ def _memory(file: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        memory = loads(file.read_bytes(), _LINE)
-    except (OSError, ValueError) as e:
-        raise BenchError(f"{file} does not hold a purse card's state: {e}.") from None
+        memory = read_json(file, _LINE)
+    except FileError as e:
+        raise BenchError(f"This is no purse card's state: {e}") from None
     if not isinstance(memory, dict):
         raise BenchError(f"{file} does not hold a purse card's state.")
     return memory
@@ -213,9 +215,7 @@ def _memory(file: Path) -> dict[str, Any] | None:
 
 def _put(file: Path, text: str) -> None:
     """As a whole, or not at all."""
-    fresh = file.with_name(file.name + ".new")
     try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
-    except OSError as e:
-        raise BenchError(f"{file} cannot be written: {e.strerror}.") from None
+        write_text(file, text, durable=False)
+    except FileError as e:
+        raise BenchError(str(e)) from None

@@ -9,6 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from faretap import reading
+from faretap.writing import write_text
+
 from .parts import Refused
 
 _MOST = 1 << 19  # bytes of either: an answer of the bench has up to 4 MB
@@ -37,7 +40,7 @@ class Kept:
         if state is not False:
             self._files["state"] = str(self._folder / "purse.json")
             if state is not None:
-                Path(self._files["state"]).write_text(json.dumps(state), encoding="utf-8")
+                write_text(Path(self._files["state"]), json.dumps(state), durable=False)
         return dict(self._files)
 
     def read(self) -> dict[str, Any]:
@@ -45,7 +48,7 @@ class Kept:
         found: dict[str, Any] = {}
         for name, file in self._files.items():
             path = Path(file)
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            text = reading.read_text(path, 4 * _MOST) if path.exists() else ""
             if len(text) > _MOST:
                 raise Refused(f"What the card left behind has more than {_MOST:,} bytes.")
             found[name] = text if name == "trace" else json.loads(text or "null")

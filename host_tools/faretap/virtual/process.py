@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import selectors
 import signal
@@ -15,6 +14,7 @@ import types
 from pathlib import Path
 
 from faretap.address import bracketed, host_port
+from faretap.reading import STATE, FileError, read_json
 
 from .bench import BenchClient
 from .board import BoardError, VirtualBoard
@@ -120,8 +120,8 @@ class VirtualProcess:
 def serial_of(state: Path) -> str:
     """The serial number of the validator in that folder; "" if it was never started."""
     try:
-        return str(json.loads((state / "board.json").read_text())["mac"]).replace(":", "")
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_json(state / "board.json", STATE)["mac"]).replace(":", "")
+    except (FileError, KeyError, TypeError):
         return ""
 
 
