@@ -50,7 +50,7 @@ def raw_calls(path: Path) -> set[str]:
             of = ast.unparse(at)
             if node.func.attr == "open" and not _is_path(of):
                 continue  # a port, a card reader, a slot
-            if node.func.attr == "replace" and (isinstance(at, ast.Subscript) or not _is_path(of)):
+            if node.func.attr == "replace" and (not isinstance(at, ast.Name) or not _is_path(of)):
                 continue  # a text's
             if "files(" in of or isinstance(at, ast.Constant):
                 continue  # what is installed with the package
