@@ -17,8 +17,11 @@ import pytest
 
 import faretap
 from faretap.link import answers
+from faretap.records import lines
+from faretap.records.model import link
 from tests.hostile.conftest import Run
 from tests.hostile.device import INFO, JOURNAL, SERIAL, Say, block, device, good, message
+from validator.store import record
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -29,7 +32,7 @@ COMMANDS = {
     "records": ("records",),
     "records --json": ("records", "--json"),
     "records pull": ("records", "pull", "--out", "home"),
-    "records ack": ("records", "ack", "--to", "1"),
+    "records ack": ("records", "ack", "mine.jsonl", "--to", "1"),
     "config show": ("config", "show"),
     "config pull": ("config", "pull"),
     "lists show": ("lists", "show", "--find", "00" * 8),
@@ -41,6 +44,26 @@ COMMANDS = {
     "log": ("log", "--seconds", "0.01"),
     "log --json": ("log", "--seconds", "0.01", "--json"),
 }
+BODY = bytes(
+    record.encode(
+        {
+            "seq": 1,
+            "time": 1893456000,
+            "clock_trusted": True,
+            "test": True,
+            "medium": "tunion",
+            "outcome": "declined",
+            "reason": "unverified",
+            "token": bytes(8),
+            "phases": {"detect": 1, "select": 2, "read": 3, "verify": 4, "decide": 5},
+            "boot": 3,
+            "uptime": 1,
+        }
+    )
+)
+WIRE = {"seq": 1, "body": BODY.hex(), "after": "ff" * 5, "chain": link(bytes(8), BODY).hex()}
+HOME = lines.packed({"validator": SERIAL, "format": 2}) + lines.packed(WIRE)
+"""The file of the validator's only record, as `records ack` wants it."""
 BAD: list[Any] = [
     None,
     [],
@@ -93,12 +116,18 @@ def spoilt(value: Any, at: tuple[Any, ...], bad: Any, gone: bool = False) -> Any
 def test_any_answer(run: Run, command: str) -> None:
     """Each command, with something wrong at any place of any answer that it gets."""
     chance = random.Random(command)
-    with device() as dev:
+    Path("mine.jsonl").write_bytes(HOME)
+    calls = good()
+    if command == "records ack":
+        calls["records.read"]["records"] = [WIRE]
+    with device(calls) as dev:
         run(*COMMANDS[command], "--port", dev.url).plain()
         asked = [name for name in dict.fromkeys(dev.seen) if name in dev.calls]
     assert asked
     for _ in range(10):
         calls = good()
+        if command == "records ack":
+            calls["records.read"]["records"] = [WIRE]
         method = chance.choice(asked)
         at = chance.choice(places(calls[method]))
         bad, gone = chance.choice(BAD), bool(at) and chance.random() < 0.2
