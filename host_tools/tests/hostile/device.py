@@ -69,7 +69,7 @@ GOOD: dict[str, Any] = {
     "transfer.pull": {"blocks": 0, "next": 1, "more": False},
     "config.info": CONFIG,
     "config.read": {"names": []},
-    "lists.info": {"version": 1, "entries": 2, "faults": [], "room": 1000, "hash": "aabbccdd"},
+    "lists.info": {"version": 1, "entries": 2, "faults": 0, "room": 1000, "hash": "aabbccdd"},
     "lists.contains": {"denied": False},
     "update.history": [
         {

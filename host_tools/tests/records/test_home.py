@@ -475,7 +475,9 @@ def test_commands_of_a_pull(
 ) -> None:
     import contextlib
 
-    monkeypatch.setattr("faretap.cli.records.connect", lambda port: contextlib.nullcontext(device))
+    monkeypatch.setattr(
+        "faretap.cli.records.connect", lambda port, **_: contextlib.nullcontext(device)
+    )
     device.append(4)
     words = ("pull", "--port", "x", "--out", tmp_path)
     done = json.loads(good(*words, "--ack", "--json"))
