@@ -1,4 +1,4 @@
-"""faretap info, log, screen, reset."""
+"""faretap info, log, screen, reset, clock, psam."""
 
 from __future__ import annotations
 
@@ -182,3 +182,33 @@ def clock(
     shown = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(data["unix"]))
     trust = "trusted" if data["trusted"] else "not set: nothing that depends on time is accepted"
     out.print(f"{shown}  {trust}, {data['ahead_s']:+d} s from this computer's", highlight=False)
+
+
+@app.command()
+def psam(
+    port: Port,
+    release: Annotated[
+        int | None,
+        typer.Option(help="Ask the PSAM in this slot again that was stopped at its last tries."),
+    ] = None,
+    df: Annotated[str, typer.Option(help="Of several in one slot: its DF, 8011 or 1001.")] = "",
+    serial: Serial = "",
+    json: Json = False,
+) -> None:
+    """The PSAMs of a validator; one that was stopped before its last tries of MAC2 is released.
+
+    Each release stakes one try. Find out first who presented the forged cards."""
+    with connect(port) as validator:
+        if release is not None:
+            params: dict[str, Any] = {"slot": release, **({"df": df} if df else {})}
+            validator.link.call("psam.release", params)
+        found = validator.link.call("info").get("psam", [])
+    if json:
+        print_json(found)
+        return
+    for one in found:
+        state = "serves" if one["serves"] else one.get("fault") or "does not serve"
+        left = f", {one['tries']} tries left" if one.get("tries") is not None else ""
+        out.print(shown(f"slot {one['slot']}, DF {one['df']}: {state}{left}"))
+    if not found:
+        say("It has no PSAM.")
