@@ -1,7 +1,7 @@
 """Whoever has no key cannot fill the memory of torn debits with cards that he makes up."""
 
 from flash_sim import FlashSim
-from purse_bench import Card, CardLost, Validator, opened
+from purse_bench import Card, CardLost, Validator, some
 from validator.media.riders import PURSE
 
 
@@ -34,7 +34,7 @@ def flooded():
 
 
 def torn(v):
-    return sum(1 for _ in opened(v.riders))
+    return len(some(v.riders, 0, 1000, 100000)[0])
 
 
 def test_a_card_with_the_key_rides_however_many_have_none():

@@ -5,7 +5,8 @@ import sys
 from riders_bench import Bus, key
 from test_riders_power import restore
 from validator.media.riders import CODES, PAYMENT, PURSE, QUICKPASS, WINDOW
-from validator.media.riders_upkeep import WAIT
+from validator.media.riders_upkeep import CODE, WAIT
+from validator.store.riders_format import SLOT
 
 DAY = 86400
 MICROPYTHON = sys.implementation.name == "micropython"
@@ -201,6 +202,41 @@ def test_no_setting_of_the_clock_lets_a_code_ride_again():
             assert show(bus, 1, now + 600) == "replayed", jump
             bus.later(700)
             assert show(bus, 9000, bus.clock.unix() + 600) == "rides", "and it holds up nobody"
+
+
+def many_codes(bus, start, count, valid):
+    for n in range(start, start + count):
+        assert show(bus, n, bus.clock.unix() + valid) == "rides"
+        bus.later(2)
+
+
+def test_a_code_that_was_dropped_rides_no_more_on_a_clock_that_is_set_back():
+    for start_between in (False, True):
+        bus = Bus(sector=1024, journal=16)
+        now = bus.clock.unix()
+        assert show(bus, 1, now + 300) == "rides"
+        many_codes(bus, 2, 250, 60)
+        bus.idle()
+        bus.riders.table.find(CODES, key(1, CODES))
+        assert not bus.riders.table.found[CODE * SLOT + 8], "it is gone"
+        bus.clock.set_unix(now + 5)
+        if start_between:
+            reboot(bus)
+        assert show(bus, 1, now + 300) == "replayed"
+        bus.later(600)
+        for n in range(9000, 9020):
+            assert show(bus, n, bus.clock.unix() + 60) == "rides", "and it holds up nobody"
+
+
+def test_codes_of_a_time_to_come_hold_up_nobody_when_the_clock_is_right_again():
+    bus = Bus(sector=1024 if MICROPYTHON else 4096, journal=16)
+    now = bus.clock.unix()
+    bus.clock.set_unix(now + 30 * DAY)
+    many_codes(bus, 2, 98 if MICROPYTHON else 400, 60)
+    bus.idle()
+    bus.clock.set_unix(now + 400)
+    for n in range(9000, 9020):
+        assert show(bus, n, bus.clock.unix() + 60) == "rides", n
 
 
 def test_waits_are_as_rides():

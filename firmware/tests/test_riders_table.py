@@ -100,8 +100,6 @@ def test_void_is_one_bit_and_lasts():
     assert len(differ) == 1 and before[differ[0]] ^ flash.data[differ[0]] == 0x80
     for each in (table, mounted(flash)):
         assert seq(each, PURSE, 1, 4) is None and seq(each, PURSE, 1, 1) == 9
-        assert each.void_of(PURSE, key(1), 5) and each.void_of(PURSE, key(1), 9)
-        assert not each.void_of(PURSE, key(1), 6)
 
 
 def test_a_room_takes_nothing_from_another_and_says_when_a_bucket_is_full():

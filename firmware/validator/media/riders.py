@@ -375,9 +375,6 @@ class Riders:
         to = kind * SLOT
         if self._has(found, to, at):
             return True
-        again = self._rooms[at // SLOT] & _AGAIN
-        if again and kind == TORN and table.void_of(room, key, seq):
-            return True  # settled
         if kind == RIDE:
             self._add_ride(found, slots, at)
         else:

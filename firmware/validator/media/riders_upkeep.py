@@ -54,6 +54,7 @@ class Upkeep:
         if table.found[TIME * SLOT + 8]:
             self._told = fmt.until_of(table.found, TIME * SLOT)
             self._time.reach(self._told)
+        self._time.now()  # a clock that ran on is known now, whatever it will be set to
 
     def is_over(self, slot, at):
         """Whether nobody asks any more for the RIDE or WAIT at `slot[at:]`."""
@@ -63,9 +64,7 @@ class Upkeep:
     def _keep(self, kind, slot, strange):
         """What becomes of an entry when its bucket is written anew."""
         if not kind & fmt.LIVE:
-            # Known as settled as long as a start may read its record again.
-            recent = fmt.seq_of(slot, 0) >= self._journal.next_seq - WINDOW
-            return KEEP if recent and kind & fmt.KIND == TORN else DROP
+            return DROP  # the record that settled it is read again as well, if its own is
         kind &= fmt.KIND
         if kind == CODE:
             wall = self._time.wall()

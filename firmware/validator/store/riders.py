@@ -155,23 +155,6 @@ class Table:
         if not used:
             self.used_slots[i] = end // SLOT
 
-    def void_of(self, room, key, seq):
-        """Whether an entry under `key` that came from record `seq` was made void."""
-        i = self.sectors[self.bucket(room, key)]
-        if i == _NONE:
-            return False
-        rx = self.rx
-        is_void = False
-        for pos, n in self._pieces(i):
-            at = rx.find(key, 0 if pos else SLOT, n)
-            while at >= 0:
-                if not at % SLOT:
-                    kind = fmt.kind_of(rx, at)
-                    if kind and fmt.seq_of(rx, at) == seq and not kind & fmt.LIVE:
-                        is_void = True
-                at = rx.find(key, at + 1, n)
-        return is_void
-
     def places(self, start, last_room):
         """Yield (place, room, kind and flags, 32 bytes) of the places from number `start` on, up
         to those of a room; kind 0: nothing whole stands there."""
