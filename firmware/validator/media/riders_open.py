@@ -25,7 +25,8 @@ def some(riders, start, most, scan):
         for room, kind, key in pending:
             _tell(riders, out, room, kind, key, *pending[room, kind, key])
     for place, room, kind, slot in riders.table.places(start, _ROOMS[-1]):
-        if place >= start + scan or len(out) >= most:
+        scan -= 1
+        if scan < 0 or len(out) >= most:
             return out, place
         kind &= fmt.LIVE | fmt.KIND
         if kind & fmt.LIVE and kind & fmt.KIND in _KINDS:
