@@ -93,9 +93,10 @@ class Riders:
         except OSError:
             raise Refused("out_of_service", "memory of riders")
         self._stored = found[TORN * SLOT + 8] or found[PROBE * SLOT + 8]
-        end = self._head + self._count
-        self._overlay(room, key, found, self._head, min(end, _PENDING))
-        self._overlay(room, key, found, 0, end - _PENDING)
+        if self._slots.find(key) >= 0:
+            end = self._head + self._count
+            self._overlay(room, key, found, self._head, min(end, _PENDING))
+            self._overlay(room, key, found, 0, end - _PENDING)
         self._key = bytes(key)
         self._room = room
         return found
