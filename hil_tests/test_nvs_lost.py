@@ -133,3 +133,18 @@ def test_with_nothing_but_records_left_nobody_takes_it(state: Path) -> None:
         for key in (ec.generate_private_key(ec.SECP256R1()), samples.operator_key()):
             with pytest.raises(push.PushRefused):
                 push.claim(session.link, key.public_key())
+
+
+def test_a_slot_that_was_written_tells_of_an_earlier_life(state: Path) -> None:
+    """Nothing else is left, and the idle slot holds what an update once brought."""
+
+    def fill(flash: bytearray) -> None:
+        part = boards.load("VIRTUAL").partitions["app_b"]
+        flash[part.offset : part.offset + 4096] = bytes(4096)
+
+    with again(state, fill) as session:
+        info = session.await_running(10)
+        assert info["life_cycle"] == "service" and "lost" in info["fault"]
+        with pytest.raises(push.PushRefused) as refused:
+            push.claim(session.link, samples.operator_key().public_key())
+        assert refused.value.reason == "foreign"

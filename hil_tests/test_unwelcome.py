@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from faretap import access
+from faretap import access, boards
 from faretap.config import keys, samples
 from faretap.link import Refused
 from faretap.present import tap
+from faretap.records.pull import pull
 from faretap.session import Session
 from faretap.virtual import VirtualProcess
 from validator.link import frame
@@ -46,6 +47,16 @@ def raw(body: bytes) -> bytes:
 
 
 HEAD = samples.bench_bundle(version=1 << 20)[:128].hex()
+BOMB = b"".join(
+    bytes((0x1D, 9, 0, size >> 8, size & 255, ~(9 + (size >> 8) + (size & 255)) & 255))
+    for size in range(940, 10, -6)
+)  # blocks within blocks, each with a wrong check
+SILENT: dict[str, Storm] = {
+    "garbage": lambda rng: b"\x1e" + rng.randbytes(300).replace(b"\n", b"x") + b"\n",
+    "nested": lambda rng: raw((b"[{}," * 340)[:1390]),
+    "bombs": lambda rng: BOMB + b"\n",
+    "lines": lambda rng: b"\x03\x04\x1e\n" * 60,
+}
 STORMS: dict[str, Storm] = {
     "info": call("info"),
     "lists": call("lists.check"),
@@ -56,37 +67,41 @@ STORMS: dict[str, Storm] = {
     "commit": call("config.commit"),
     "claim": call("config.claim", public=PUBLIC),
     "records": call("records.read"),
-    "nested": lambda rng: raw((b"[{}," * 340)[:1390]),
-    "garbage": lambda rng: b"\x1e" + rng.randbytes(300).replace(b"\n", b"x") + b"\n",
+    **SILENT,
     "blocks": lambda rng: bytes(encode_block(2, rng.randrange(256), rng.randbytes(230))),
 }
 
 
 @pytest.fixture
-def storm(service: Session) -> Iterator[Callable[[Storm], None]]:
-    """`storm(kind)`: from now on that comes as fast as the line takes it."""
+def storm(service: Session) -> Iterator[Callable[[Storm | None], None]]:
+    """`storm(kind)`: from now on that comes as fast as the line takes it; None: no more."""
     stop = threading.Event()
-    threads = []
+    threads: list[threading.Thread] = []
 
-    def begin(kind: Storm) -> None:
+    def begin(kind: Storm | None) -> None:
+        if kind is None:
+            stop.set()
+            for thread in threads:
+                thread.join()
+            return
+
         def run() -> None:
             rng = random.Random(5)
             while not stop.is_set():
-                service.link.write_raw(kind(rng))
-                stop.wait(0.002)
+                data = kind(rng)
+                service.link.write_raw(data)
+                stop.wait(len(data) * 10 / int(service.link.device.baudrate))
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         threads.append(thread)
 
     yield begin
-    stop.set()
-    for thread in threads:
-        thread.join()
+    begin(None)
 
 
 def test_riders_are_served_in_any_traffic(
-    service: Session, storm: Callable[[Storm], None], board: VirtualProcess
+    service: Session, storm: Callable[[Storm | None], None], board: VirtualProcess
 ) -> None:
     access.open_session(service.link, DEPOT, board.serial)
     before = service.link.call("info")
@@ -105,6 +120,67 @@ def test_riders_are_served_in_any_traffic(
     after = service.link.call("info", timeout=30)
     assert after["boots"] == before["boots"] and after["fault"] == ""
     assert after["heap_free"] > before["heap_free"] * 0.85
+
+
+class Journal:
+    """The journal as flash has it: what riders did, whatever becomes of the link."""
+
+    def __init__(self, session: Session) -> None:
+        assert session.bench is not None
+        self._bench = session.bench
+        self._part = boards.load("VIRTUAL").partitions["journal"]
+
+    def now(self) -> str:
+        answer = self._bench.call("flash", address=self._part.offset, length=65536)
+        return str(answer["hex"])
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_riders_are_served_whatever_becomes_of_the_link(
+    service: Session,
+    storm: Callable[[Storm | None], None],
+    board: VirtualProcess,
+    until: Callable[..., None],
+    kind: str,
+) -> None:
+    """At a raised rate, and not a valid message for long: the rate falls back under the storm,
+    nobody hears of the riders, and each is on record before the next one comes."""
+    link, bench = service.link, service.bench
+    assert bench is not None
+    boots = link.call("info")["boots"]
+    assert link.set_baud(921600) == 921600
+    link._stay = lambda: None  # type: ignore[method-assign]  # this host says no more
+    journal = Journal(service)
+    storm(SILENT[kind])
+
+    def wait(ms: int) -> None:
+        """By the board's own clock."""
+        end = int(bench.status()["uptime_ms"]) + ms
+        until(lambda: int(bench.status()["uptime_ms"]) >= end, 10.0, None)
+
+    names = ("quickpass-debit", "tunion", "quickpass-credit", "tunion-phone")
+    count = 0
+    rates = set()
+    while count < 10 or 115200 not in rates:
+        before = journal.now()
+        bench.present(names[count % 4])
+        until(lambda before=before: journal.now() != before, 8.0, None)  # type: ignore[misc]
+        count += 1
+        wait(600)  # a purse has a record before its debit
+        bench.withdraw()
+        wait(600)  # it has seen that the card is gone
+        rates.add(bench.status()["uarts"]["0"]["baud"])
+        assert count < 100
+    storm(None)
+    link.device.baudrate = 115200
+    link.call("ping", timeout=20)
+    access.open_session(link, DEPOT, board.serial)
+    info = link.call("info")
+    assert (info["boots"], info["taps"], info["fault"]) == (boots, count, "")
+    records = pull(link)
+    assert len(records) == count
+    for record in records:
+        assert record.outcome == "accepted" or record.reason == "too_soon", record
 
 
 def test_nothing_is_told_to_whoever_asks(service: Session, board: VirtualProcess) -> None:

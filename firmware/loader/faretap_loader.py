@@ -84,10 +84,11 @@ class Chip:
         return self._machine.reset_cause() == self._machine.PWRON_RESET
 
     def load(self):
+        """The word of `slots.State`; None if it was never written, or lost."""
         try:
             return self._nvs.get_i32("boot")
         except OSError:
-            return 0
+            return None
 
     def save(self, word):
         self._nvs.set_i32("boot", word)
@@ -151,18 +152,32 @@ class Loader:
         self.root = root
         self._request = request
         self.identity = _read_json(board)
-        self.state = slots.State(chip.load())
+        word = chip.load()
+        self._lost = word is None
+        self.state = slots.State(word or 0)
         self._stored = self.state.word()
         self.manifest = {}
         self._mounted = None
 
     def choose(self):
         """Returns (slot or None, why). The slot is mounted, and the try is counted."""
-        slot, why = slots.choose(self.state, self._requested(), self._fault, self.chip.power_on())
+        requested = self._requested()
+        if self._lost and requested is None:
+            self.state.select(self._newest())
+        slot, why = slots.choose(self.state, requested, self._fault, self.chip.power_on())
         if slot is None:
             self._unmount()
         self._store()
         return slot, why
+
+    def _newest(self):
+        """The slot of the highest version: NVS forgot which one ran, and it was not the older one.
+        Whether its image is whole is looked at later, as of one that is not proven."""
+        versions = []
+        for slot in (0, 1):
+            version = None if self._fault(slot, True) else self.manifest.get("version")
+            versions.append(slots.numbers(version) if isinstance(version, str) else ())
+        return 1 if versions[1] > versions[0] else 0
 
     def boot(self, slot, why):
         """The dict for the application."""
@@ -190,7 +205,7 @@ class Loader:
         if slot == self._mounted:
             raise ValueError("the running slot cannot be overwritten")
         self.state.rewriting(slot)
-        self._store()
+        self._store(True)
 
     def activate(self, name):
         # The cable's request goes first: were it to stay, flashing the same image by cable again
@@ -198,7 +213,7 @@ class Loader:
         self.chip.remove(self._request)
         self.state.select(slots.NAMES.index(name))
         self.state.seen = 0
-        self._store()
+        self._store(True)
 
     def retry(self):
         self.state.retry()
@@ -207,10 +222,18 @@ class Loader:
     def unproven(self):
         return not self.state.good >> self.state.slot & 1
 
-    def _store(self):
+    def _store(self, must=False):
+        """`must`: OSError if NVS cannot be written. Else it is better to start uncounted than to
+        start again and again: the link must live to say what is wrong."""
         word = self.state.word()
         if word != self._stored:
-            self.chip.save(word)
+            try:
+                self.chip.save(word)
+            except OSError as e:
+                if must:
+                    raise
+                print("faretap: NVS cannot be written: %r" % e)
+                return
             self._stored = word
 
     def _requested(self):
@@ -232,7 +255,9 @@ class Loader:
         board = self.identity.get("board")
         fault = check(self.root, manifest, board, self.chip.version(), proven)
         # Not the list of files and their hashes, which is 10 KB of the heap.
-        self.manifest = {} if fault else {"id": manifest.get("id", "")}
+        self.manifest = {}
+        if not fault:
+            self.manifest = {"id": manifest.get("id", ""), "version": manifest.get("version")}
         return fault
 
     def _unmount(self):

@@ -2,6 +2,8 @@
 
 Calls: ping, info, reset, and retry, which has the slots tried again. The notification `hello` has
 mode "safe" and the reason; it is repeated, because nobody may be listening when it starts.
+Everybody may call: nobody is served, and nothing of riders is told. But a start may write to NVS:
+the next one that is asked for comes `_LEAST_MS` after the last one.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ import gc
 import sys
 
 _HELLO_MS = 5000
+_LEAST_MS = 8000
 
 
 class Safe:
@@ -20,6 +23,9 @@ class Safe:
         self._peer = peer
         self._clock = clock
         self._version = version
+        self._began = clock.ticks_ms()
+        self._resetting = False
+        self._retry = False
         for name, function in (
             ("ping", self.ping),
             ("info", self.info),
@@ -53,15 +59,22 @@ class Safe:
         return info
 
     def reset(self, params):
-        asyncio.create_task(self._reset_soon())
+        if not self._resetting:
+            self._resetting = True
+            asyncio.create_task(self._reset_soon())
         return {}
 
     def retry(self, params):
-        self._boot["retry"]()
+        self._retry = True
         return self.reset(params)
 
     async def _reset_soon(self):
-        await self._clock.sleep_ms(50)  # the answer leaves first
+        clock = self._clock
+        up = clock.diff(clock.ticks_ms(), self._began)
+        # The answer leaves first. Ticks wrap: then `up` is negative, and it waits once more.
+        await clock.sleep_ms(min(_LEAST_MS, max(50, _LEAST_MS - up)))
+        if self._retry:
+            self._boot["retry"]()
         self._board.reset()
 
     async def announce(self):

@@ -22,6 +22,21 @@ def short_id(text):
     return int(text[:8], 16) % ((1 << _SEEN_BITS) - 1) + 1
 
 
+def numbers(version):
+    """ "1.10.2-rc1" -> (1, 10, 2), for comparing; nothing raises."""
+    out = []
+    for part in version.split("."):
+        n = 0
+        while n < len(part) and part[n] in "0123456789":
+            n += 1
+        if not n:
+            break
+        out.append(int(part[:n]))
+        if n < len(part):
+            break
+    return tuple(out)
+
+
 class State:
     """The integer, taken apart. `State(word).word()` is `word`."""
 

@@ -49,7 +49,7 @@ class App:
         self.peer = Registry(self.gate)
         calls_config.register(self, self.peer)
 
-    def configured(self):
+    def restart(self):
         assert self.away, "the old one is put away before the new one is checked"
         self.restarts += 1
 
@@ -424,3 +424,54 @@ def test_no_setting_of_the_collector_is_left_behind():
     part(app, made.V3)
     raises(RpcError, app.call, "begin", {"head": "00"})
     assert gc.threshold() == -1
+
+
+def test_what_a_dead_session_began_anybody_goes_on_with():
+    """The signature is worth more: a cable that was pulled locks nobody out."""
+    app = closed()
+    app.gate.session, app.gate.closed = "abcd", ()
+    part(app, made.V3, 300)
+    app.gate.session, app.gate.closed = "", ("records", "change")
+    app.gate.dead = ("abcd",)
+    raises(RpcError, app.call, "commit")  # not without the head
+    erased = sum(app.flash.erases)
+    assert app.call("begin", {"head": made.V3[:HEAD_SIZE].hex()})["next"] == 300
+    assert sum(app.flash.erases) == erased
+    assert push(app, made.V3)["version"] == 3
+
+
+def test_service_closes_the_bench_at_once():
+    app = closed()
+    app.gate.life_cycle = "bench"
+    assert push(app, made.V3)["life_cycle"] == "bench" and app.gate.life_cycle == "bench"
+    app.clock.advance_us(20 * 1000000)
+    real = Configuration.mount
+
+    def mount(configuration):
+        real(configuration)
+        configuration.life_cycle = "service"
+
+    Configuration.mount = mount
+    try:
+        assert push(app, made.V5_OURS)["version"] == 5
+    finally:
+        Configuration.mount = real
+    assert app.gate.life_cycle == "service"
+
+
+def test_a_signature_that_found_no_memory_is_paid_for_too():
+    from validator.store import config_put
+
+    app = closed()
+    real = config_put.bundle.verify
+
+    def fails(head, key):
+        raise MemoryError
+
+    config_put.bundle.verify = fails
+    try:
+        before = app.gate.wrongs
+        raises(MemoryError, app.call, "begin", {"head": made.V3[:HEAD_SIZE].hex()})
+        assert app.gate.wrongs == before + 1
+    finally:
+        config_put.bundle.verify = real

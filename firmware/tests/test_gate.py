@@ -385,3 +385,36 @@ def test_no_answer_of_any_kind_breaks_it():
         raises((KeyError, TypeError), host.call, "open", params)
     with Verify():
         host.open()
+
+
+def test_blocks_keep_a_session_but_tell_nobody_of_riders():
+    """A block of a transfer carries no token: who sends such may be anybody."""
+    host = rig()
+    with Verify():
+        host.open()
+    owner = host.gate._token
+    for _ in range(5):
+        host.clock.advance_us(module._SILENCE_MS * 900)
+        assert host.gate.owns(owner, True)
+    assert not host.gate.listens() and host.gate.taken()
+    assert host.may("records")  # its host speaks again
+    assert host.gate.listens()
+    host.clock.advance_us(module._SILENCE_MS * 1000 + 1000)
+    assert not host.gate.owns(owner, False) and not host.gate.taken()
+
+
+def test_a_signature_that_found_no_memory_is_paid_for_too():
+    host = rig()
+    with Verify():
+        params = host.answer()
+
+        def fails(*given):
+            raise MemoryError
+
+        signed.by = fails
+        raises(MemoryError, run, host.calls["session.open"](params))
+        assert host.refused(params).data["kind"] == "again"
+        signed.by = lambda public, digest, signature: True
+        host.clock.advance_us(module._PAUSE_MS * 1000)
+        host.gate.tick()
+        assert host.call("open", params)["rights"]

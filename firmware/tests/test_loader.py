@@ -355,3 +355,72 @@ def test_nothing_to_start_runs_safe_mode():
             sys.modules["faretap_safe"] = before
     assert len(ran) == 1 and ran[0][0] == "safe" and ran[0][2] == BOARD
     assert "app_a: no file system" in ran[0][1]
+
+
+def versioned(version, marker):
+    files = image(marker=marker)
+    manifest = json.loads(files["manifest.json"])
+    manifest["version"] = version
+    files["manifest.json"] = json.dumps(manifest).encode()
+    return files
+
+
+def test_where_the_word_is_lost_the_newer_image_starts():
+    for a, b, chosen in (
+        ("1.2.0", "1.10.0", "b"),
+        ("1.10.0", "1.2.0", "a"),
+        ("1.2.0", "1.2.0", "a"),
+        ("1.2.0", "1.2.0.1", "b"),
+        (None, "0.0.1", "b"),
+        ("0.0.1", 7, "a"),
+        ("0.0.1", "x.9", "a"),
+        ("x", "²", "a"),
+        (None, None, "a"),
+    ):
+        with Place() as place:
+            chip = FakeChip(place, {0: versioned(a, b"1"), 1: versioned(b, b"2")}, None)
+            assert boot(place, chip)[1]["slot"] == chosen, (a, b)
+            assert chip.word is not None
+    # A word that is there is believed, whatever the versions are.
+    with Place() as place:
+        chip = FakeChip(place, {0: versioned("1.0", b"1"), 1: versioned("2.0", b"2")}, 0)
+        assert boot(place, chip)[1]["slot"] == "a"
+
+
+def test_where_the_word_is_lost_the_newer_image_has_to_be_whole():
+    with Place() as place:
+        newer = versioned("2.0", b"2")
+        newer["validator/app.mpy"] = b"half of an update"
+        chip = FakeChip(place, {0: versioned("1.0", b"1"), 1: newer}, None)
+        info = boot(place, chip)[1]
+        assert info["slot"] == "a" and "app_b: damaged" in info["why"]
+    with Place() as place:
+        chip = FakeChip(place, {1: versioned("1.0", b"1")}, None)
+        assert boot(place, chip)[1]["slot"] == "b"
+    # What the cable asked for last is newer than what any version says.
+    with Place() as place:
+        chip = FakeChip(place, {0: versioned("1.0", b"1"), 1: versioned("2.0", b"2")}, None)
+        request(place, "a", "00112233aabbccdd")
+        assert boot(place, chip)[1]["slot"] == "a"
+
+
+def test_nvs_that_cannot_be_written_keeps_nobody_from_the_link():
+    class Worn(FakeChip):
+        def save(self, word):
+            raise OSError(-0x1105)
+
+    for word in (None, 0):
+        with Place() as place:
+            chip = Worn(place, {0: image()}, word)
+            info = boot(place, chip)[1]
+            assert info["slot"] == "a"
+            info["healthy"]()
+            # But an image is not overwritten that would still be taken for proven.
+            for name in ("rewriting", "activate"):
+                try:
+                    chip.word = 1 << 4
+                    loader, info = boot(place, chip)
+                    info[name]("b")
+                    raise AssertionError(name)
+                except OSError:
+                    pass

@@ -3,6 +3,7 @@
 import asyncio
 
 from validator.link import frame
+from validator.link import peer as module
 from validator.link.peer import REFUSED, Peer, RpcError
 
 
@@ -470,3 +471,100 @@ class MemoryHog:
 
 def _no_memory():
     raise MemoryError
+
+
+def test_what_is_kept_of_strangers_calls_is_little():
+    """Ids, sessions and methods of any length: of none is more kept than its bound."""
+
+    async def script(peer, wire, settle):
+        peer.gate = Gate()
+        peer.register("ping", lambda p: "pong")
+        for n in range(40):
+            message = dict(call("ping", "i%d" % n + "x" * (40 * (n & 1))), session="s" * 900)
+            wire.say(message)
+            wire.say(call("m" * 900, "j%d" % n))
+        await settle()
+        held = 0
+        for entry in peer._answers:
+            for text in entry:
+                held += len(text or "")
+        assert len(peer._answers) <= 8 and held < 3000
+
+    serve(script)
+
+
+def test_a_call_that_found_no_memory_takes_no_place():
+    """Neither where its task cannot be made, nor where its answer cannot: as often as it is."""
+
+    class NoTasks:
+        def __init__(self, real):
+            self.real = real
+            self.fails = True
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+        def create_task(self, coroutine):
+            if self.fails:
+                coroutine.close()
+                raise MemoryError
+            return self.real.create_task(coroutine)
+
+    async def script(peer, wire, settle):
+        async def later(params):
+            return {}
+
+        async def short(params):
+            raise MemoryError
+
+        peer.register("later", later)
+        peer.register("short", short)
+        tasks = module.asyncio = NoTasks(asyncio)
+        try:
+            for n in range(10):
+                wire.say(call("later", "a%d" % n))
+            await settle()
+            assert not wire.heard and not peer._answers
+            tasks.fails = False
+            encode = frame.encode
+
+            def fails(message):
+                raise MemoryError
+
+            requests = [encode(call("short", "b%d" % n)) for n in range(10)]
+            frame.encode = fails
+            loop = None
+            if hasattr(asyncio, "get_running_loop"):  # CPython tells of what a task raised
+                loop = asyncio.get_running_loop()
+                loop.set_exception_handler(lambda *given: None)
+            else:
+                asyncio.get_event_loop().set_exception_handler(lambda *given: None)
+            try:
+                for data in requests:
+                    wire.say_raw(data)
+                    await settle()
+            finally:
+                frame.encode = encode
+            assert not wire.heard and not peer._answers and not peer._at_work
+        finally:
+            module.asyncio = asyncio
+        wire.say(call("later", "c"))
+        await settle()
+        assert [m["id"] for m in wire.heard] == ["c"]
+
+    serve(script)
+
+
+def test_nonsense_behind_a_sessions_message_is_not_the_sessions():
+    async def script(peer, wire, settle):
+        peer.gate = Gate()
+        peer.register("read", lambda p: "x")
+        wire.say(dict(call("read", "h-1"), session="mine"))
+        await settle()
+        assert peer.dirt == 0
+        for _ in range(5):
+            wire.say_raw(b"\x1e{[[}#0000\n")
+        await settle()
+        assert peer.dirt >= 5 * 10 and peer.worked_us > 0
+
+    serve(script)

@@ -5,6 +5,7 @@ import gc
 from emv_script import TUNION, Card, lost, tunion, with_ppse
 from fakes import FakeClock, run
 from flash_sim import FlashSim, PowerCut
+from validator import tap as module
 from validator.store import record
 from validator.store.journal import Journal
 from validator.tap import Taps
@@ -219,3 +220,45 @@ def test_hundreds_of_taps_with_faults_leave_the_heap_as_it_was():
             marks.append(gc.mem_alloc())
     if marks:
         assert max(marks) - marks[0] < 2048, marks
+
+
+def test_no_threshold_of_the_collector_holds_in_a_tap():
+    class Gc:
+        now = -1
+
+        def threshold(self, size):
+            self.now = size
+
+        def mem_alloc(self):
+            return 0
+
+        def collect(self):
+            assert not taps.busy()
+
+    class Looking(Card):
+        async def transceive(self, apdu):
+            assert module.gc.now == -1
+            if asked:
+                taps.threshold(asked.pop())
+            return await Card.transceive(self, apdu)
+
+    taps, journal, ui, log, done = rig()
+    real = module.gc
+    module.gc = Gc()
+    try:
+        asked = []
+        taps.threshold(16384)
+        assert module.gc.now == 16384
+        run(taps.card(Looking(with_ppse(tunion(), (TUNION, 1)))))
+        run(taps.code(b"nonsense"))
+        assert module.gc.now == 16384
+        # The transfer ends, or begins, in the middle of one.
+        asked = [-1]
+        run(taps.card(Looking(with_ppse(tunion(), (TUNION, 1)))))
+        assert module.gc.now == -1
+        asked = [4096]
+        run(taps.card(Looking(with_ppse(tunion(), (TUNION, 1)))))
+        assert module.gc.now == 4096
+    finally:
+        module.gc = real
+    assert len(done) == 4

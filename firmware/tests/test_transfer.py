@@ -4,9 +4,9 @@ import asyncio
 import binascii
 import gc
 
-from fakes import FakeClock, Registry
+from fakes import FakeClock, FakeGate, Registry
 from transfer_bench import App, Sink
-from validator.link import packed, receive
+from validator.link import packed, receive, transfer
 from validator.link.packed import BLOCK
 from validator.link.peer import REFUSED, RpcError
 from validator.link.send import Pace
@@ -440,14 +440,15 @@ def test_a_host_that_is_gone_leaves_no_memory_behind():
         first = bench.id
         while bench.app.clock.now < 59000:
             await asyncio.sleep(0)
-        bench.piece(0, 0, bench.packed(0)[:100])
+        await bench.send(0)
+        bench.piece(1, 0, bench.packed(1)[:100])
         while bench.app.clock.now < 100000:
             await asyncio.sleep(0)
         assert bench.transfer.state({})["held"] == 100
         for _ in range(500):
             await asyncio.sleep(0)
         assert bench.transfer.state({}) == {} and bench.sink.dropped == 1
-        assert 118000 < bench.app.clock.now < 122000
+        assert 118000 < bench.app.clock.now < 124000
         bench.piece(0, 0, bench.packed(0), id=first)
         assert await bench.begin() == 0
 
@@ -733,3 +734,64 @@ def test_a_console_behind_a_pipe_is_not_taken_for_slow():
         assert not bench.transfer.slow and len(bench.app.console.blocks) == 60
 
     run(script)
+
+
+def test_pieces_that_bring_nothing_further_keep_nothing():
+    """Blocks carry no token: whoever sends them, a transfer lives by getting further alone."""
+
+    class Gate(FakeGate):
+        kept = 0
+
+        def owns(self, owner, alive=False):
+            self.kept += alive
+            return True
+
+    async def script():
+        bench = Bench(pattern(3 * BLOCK))
+        bench.app.gate = Gate()
+        await bench.begin()
+        block = bench.packed(0)
+        before = bench.app.clock.now
+        while bench.transfer.state({}):
+            assert bench.app.clock.now < before + 70000
+            bench.piece(0, 0, block[:50])
+            bench.piece(0, 7, b"zz")
+            await bench.send(1)  # not wanted yet
+            damaged = bytes(len(block))
+            bench.piece(0, 0, block[:8] + damaged[8:])
+            await bench.settle()
+        assert bench.sink.dropped == 1 and not bench.app.gate.kept
+        await bench.begin()
+        await bench.send(0)
+        assert bench.app.gate.kept == 1
+        await bench.send(0)
+        assert bench.app.gate.kept == 1
+
+    run(script)
+
+
+def test_what_a_transfer_asks_of_the_collector_goes_to_the_tap():
+    """tap.py keeps it off while a rider is served; here nothing is collected then."""
+    collected = []
+
+    class Gc:
+        @staticmethod
+        def collect():
+            collected.append(1)
+
+    async def script():
+        bench = Bench(pattern(BLOCK))
+        await bench.begin()
+        assert bench.app.taps.thresholds[-1] > 0
+        await bench.send(0)
+        del collected[:]
+        bench.app.taps.left = 1 << 20
+        await bench.call("transfer.finish", id=bench.id)
+        assert bench.app.taps.thresholds[-1] == -1 and not collected
+
+    real = transfer.gc
+    transfer.gc = Gc
+    try:
+        run(script)
+    finally:
+        transfer.gc = real

@@ -1,6 +1,7 @@
 """What stands around the transfer layer in tests, on CPython and MicroPython alike."""
 
 import asyncio
+import gc
 
 from fakes import FakeGate
 from validator.link import frame
@@ -45,6 +46,12 @@ class Taps:
     def __init__(self):
         self.left = 0  # times that busy() still says yes
         self.asked = 0
+        self.thresholds = []
+
+    def threshold(self, size):
+        self.thresholds.append(size)
+        if hasattr(gc, "threshold"):
+            gc.threshold(size)
 
     def busy(self):
         self.asked += 1

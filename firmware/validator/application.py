@@ -41,6 +41,8 @@ from validator.ui.wiring import build as build_ui
 _SCAN_CHECK_MS = 20000  # silence after which the engine is asked whether it is still there
 _SCAN_RETRY_MS = 5000
 _IDLE_MS = 250
+_LEAVE_MS = 100  # before a restart: the answer leaves first
+_RESTART_MS = 10000  # a tap that takes longer is waited for no more
 _SERVING = ("validator.media", "validator.emv", "validator.sam", "validator.fare")
 _PSAM_EVERY = 120  # idle rounds: a PSAM that failed is tried again
 _COLLECT_EVERY = 2  # idle rounds without a tap: the poller makes some garbage too
@@ -96,6 +98,7 @@ class App:
         self.link_reader = LinkReader(self.peer.call)
         self.link_poller = Poller(self.link_reader, clock)
         self._link_tap = False
+        self._restarting = False
         self.calls = Calls(self, self.peer, self.console)
         self.transfer = Transfer(self, self.peer)
         self.gate.quiet = self.transfer.quiet
@@ -132,7 +135,9 @@ class App:
             if self.journal is None or self.journal.next_seq > 1 or self.configuration.used():
                 return True
             buf = bytearray(64)
-            for label in ("lists", "riders"):
+            # The slot that does not run is blank in a new validator.
+            idle = "app_b" if self.boot["slot"] == "a" else "app_a"
+            for label in ("lists", "riders", idle):
                 flash = self._flash(label)
                 if flash:
                     flash.read(0, buf)
@@ -253,13 +258,18 @@ class App:
                     delattr(parent, module)
         gc.collect()
 
-    def configured(self):
-        """Another configuration is in force: begin anew with it, when nobody is being served."""
-        asyncio.create_task(self._restart())
+    def restart(self):
+        """Begin anew, when nobody is being served; whoever asks for it again is asking for the
+        same restart."""
+        if not self._restarting:
+            self._restarting = True
+            asyncio.create_task(self._restart())
 
     async def _restart(self):
-        await asyncio.sleep_ms(100)  # the answer leaves first
-        while self.taps.busy():
+        clock = self.clock
+        begun = clock.ticks_ms()
+        await asyncio.sleep_ms(_LEAVE_MS)
+        while self.taps.busy() and clock.diff(clock.ticks_ms(), begun) < _RESTART_MS:
             await asyncio.sleep_ms(20)
         self.board.reset()
 
@@ -465,6 +475,8 @@ class App:
             except MemoryError:
                 self._short("app")
             idle += 1
+            if self.taps.busy():
+                continue  # one began meanwhile
             if taps != self.taps.count or idle >= _COLLECT_EVERY:
                 idle = 0
                 taps = self.taps.count

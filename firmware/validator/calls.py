@@ -8,6 +8,7 @@ from validator.link.peer import REFUSED, RpcError
 from validator.version import VERSION
 
 DEFAULT_BAUD = 115200
+_SLOWEST = 9600
 _SILENCE_MS = 10000  # at a raised rate without a valid message: the host is gone, go back
 _TRIAL_MS = 1500  # the same just after the change
 
@@ -28,7 +29,6 @@ class Calls:
         self._baud = DEFAULT_BAUD
         self._wanted = 0  # a rate that is about to be set
         self._watching = False
-        self._resetting = False
         self.gone = 0  # times that no host was heard at a raised rate
         self._heard = app.clock.ticks_ms()
         self._sink = [0, 0, 0]  # blocks, bytes, gaps
@@ -153,14 +153,8 @@ class Calls:
         raise RpcError(REFUSED, "no PSAM there")
 
     def reset(self, params):
-        if not self._resetting:
-            self._resetting = True
-            asyncio.create_task(self._reset_soon())
+        self._app.restart()
         return {}
-
-    async def _reset_soon(self):
-        await asyncio.sleep_ms(50)  # the answer leaves first
-        self._app.board.reset()
 
     def clock_set(self, params):
         seconds = params["unix"]
@@ -187,8 +181,10 @@ class Calls:
         if not self._console.can_change_rate:
             raise RpcError(REFUSED, "this link has no baud rate")
         top = self._top()
-        if not isinstance(baud, int) or not 9600 <= baud <= top:
-            raise RpcError(REFUSED, "the rate must be between 9600 and %d baud" % top)
+        # Sending holds everything up: an `info` at 9600 baud for more than a second.
+        least = _SLOWEST if self._app.gate.within() else DEFAULT_BAUD
+        if not isinstance(baud, int) or not least <= baud <= top:
+            raise RpcError(REFUSED, "the rate must be between %d and %d baud" % (least, top))
         if baud == self._baud and not self._wanted:
             return {"baud": baud}
         if not self._app.gate.within() and self._app.gate.taken():
@@ -218,10 +214,17 @@ class Calls:
                 if self._heard != start:
                     patience = _SILENCE_MS
                 if not self._wanted and clock.diff(clock.ticks_ms(), self._heard) > patience:
-                    self._set_rate(DEFAULT_BAUD)
-                    self.gone += 1  # no log record: everybody may ask for a rate and be silent
+                    self._gone()
         finally:
             self._watching = False
+
+    def _gone(self):
+        self.gone += 1
+        if not self.gone & self.gone - 1:
+            # The first time, the second, the fourth, …: everybody may ask for a rate and be
+            # silent, and the log is short.
+            self._app.log.info("link", "no host at %d baud" % self._baud)
+        self._set_rate(DEFAULT_BAUD)
 
     def _set_rate(self, baud):
         self._wanted = 0

@@ -11,7 +11,7 @@ somebody who has no more than signed bundles can spend is bounded:
 - a bundle that the sections' checks refused is not begun again (config_put.py).
 
 `app` has configuration, clock, gate, taps, log; `put_away()`, after which no rider is served and
-what served them is out of memory; and `configured()`, which restarts the application a moment
+what served them is out of memory; and `restart()`, which starts the application anew a moment
 later, when the answer has left.
 """
 
@@ -59,7 +59,7 @@ class ConfigCalls:
                 gate.wrong()  # its point was computed
             raise RpcError(REFUSED, str(e), {"reason": e.reason})
         if configuration.locked:
-            self._app.configured()  # begins anew with what there is
+            self._app.restart()  # begins anew with what there is
         return {"operator": configuration.info()["operator"]}
 
     def begin(self, params):
@@ -86,6 +86,8 @@ class ConfigCalls:
             self._heard = self._begun_at = app.clock.ticks_ms()
             self._begun += 1
         elif at < put.size:
+            if self._owner and not app.gate.owns(self._owner):
+                self._owner = owner  # its session is over; what came is as good as ever
             self._mine(owner)
         return {"next": at, "size": put.size, "in_force": put.in_force(head)}
 
@@ -93,13 +95,17 @@ class ConfigCalls:
         # What is loaded and computed leaves garbage between pieces that stay. Not collected, it
         # would scatter them over all of the heap, and nothing large would fit.
         gc.collect()
+        wrong = True  # also if there is no memory to find out: it took its time
         try:
-            return put.start(head)
+            at = put.start(head)
+            wrong = False
+            return at
         except Refused as e:
-            if e.reason == "unsigned":
-                self._app.gate.wrong()
+            wrong = e.reason == "unsigned"
             raise RpcError(REFUSED, str(e), {"reason": e.reason})
         finally:
+            if wrong:
+                self._app.gate.wrong()
             gc.collect()
 
     def _may_begin(self, head):
@@ -172,7 +178,10 @@ class ConfigCalls:
             self._put = None
             if not right:
                 self._refused(put, memory)
-            app.configured()
+            app.restart()
+        # What "service" closes is closed now, not when a tap of the bench has come to its end.
+        if app.configuration.life_cycle == "service":
+            app.gate.life_cycle = "service"
         info = app.configuration.info()
         app.log.info("config", "version %d, %s" % (info["version"], info["hash"]))
         return info

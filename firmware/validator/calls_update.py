@@ -1,7 +1,5 @@
 """The calls of an update: update.state, update.history, update.restart; and the sink of images."""
 
-import asyncio
-
 from validator.version import VERSION
 
 _KEY = "ran"
@@ -89,13 +87,8 @@ class Updates:
         slot: the call may come again after the start that it caused."""
         boot = self._app.boot
         if boot["id"] != params["id"] or boot["slot"] != params["slot"]:
-            asyncio.create_task(self._restart())
+            self._app.restart()
         return {}
-
-    async def _restart(self):
-        await self._app.clock.sleep_ms(50)  # the answer leaves first
-        await self._app.transfer.quiet()
-        self._app.board.reset()
 
 
 def register(app, peer):

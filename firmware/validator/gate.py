@@ -65,7 +65,8 @@ class Gate:
         self._token = ""
         self._rights = ()
         self._name = ""
-        self._heard = 0
+        self._heard = 0  # ticks of its last sign of life
+        self._spoke = 0  # ticks of its last message
         self._within = False  # the message that is being served carries the token
         self._opened = b""  # challenge and signature of the session
         self._nonces = [b"", b""]  # the challenge now, and the one before
@@ -94,7 +95,7 @@ class Gate:
         """A message came, with that "session" (None without one): called before it is served."""
         self._within = bool(token) and self._lives() and token == self._token
         if self._within:
-            self._heard = self._clock.ticks_ms()
+            self._heard = self._spoke = self._clock.ticks_ms()
 
     def may(self, right):
         """Whether the message that is being served has this right."""
@@ -122,8 +123,13 @@ class Gate:
         return self._lives()
 
     def listens(self):
-        """Somebody is there who may hear of riders and of the log."""
-        return self.life_cycle != "service" or "records" in self._rights and self._lives()
+        """Somebody is there who may hear of riders and of the log: who spoke not long ago. The
+        blocks of a transfer keep a session, but they carry no token: anybody can send such."""
+        if self.life_cycle != "service":
+            return True
+        if "records" not in self._rights or not self._lives():
+            return False
+        return self._clock.diff(self._clock.ticks_ms(), self._spoke) <= _SILENCE_MS
 
     def owner(self):
         """Whose the message that is being served is, for `owns` later."""
@@ -204,6 +210,7 @@ class Gate:
             if self.quiet:
                 await self.quiet()
             self._known(nonce)
+            self.wrong()  # until it is right, and also if there is no memory to find out
             right = self._right(public, signature, nonce)
         finally:
             self._open_at_work = False
@@ -218,7 +225,7 @@ class Gate:
         self._token = self._random(8).hex()
         self._rights = rights
         self._name = name
-        self._heard = self._clock.ticks_ms()
+        self._heard = self._spoke = self._clock.ticks_ms()
         return self._answer()
 
     def wrong(self):

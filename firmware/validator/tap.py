@@ -54,10 +54,27 @@ class Taps:
         self.closed = False  # nobody is served
         self.weigh = False  # count the memory that a tap takes: that takes time itself
         self.count = 0
+        self._threshold = -1
 
     def busy(self):
         """A tap is under way."""
         return self._lock.locked()
+
+    def threshold(self, size):
+        """Collect whenever `size` bytes were taken (-1: when there are no more), but in a tap."""
+        self._threshold = size
+        if not self.busy():
+            _collect_at(size)
+
+    def _begin(self):
+        self.idle.clear()
+        if self._threshold >= 0:
+            _collect_at(-1)
+
+    def _end(self):
+        if self._threshold >= 0:
+            _collect_at(self._threshold)
+        self.idle.set()
 
     def operate(self, operation, tokens, version):
         """From now on under the operator's rules: an `Operation`, the `Tokens` it was made with,
@@ -97,11 +114,11 @@ class Taps:
     async def card(self, card, detect_us=0):
         """One presented card, as `validator.media.cards.run` takes it; returns the summary."""
         async with self._lock:
-            self.idle.clear()
+            self._begin()
             try:
                 return await self._card(card, detect_us)
             finally:
-                self.idle.set()
+                self._end()
 
     async def _card(self, card, detect_us):
         phases = self._phases
@@ -121,11 +138,11 @@ class Taps:
     async def code(self, data, detect_us=0):
         """One scanned code, as bytes."""
         async with self._lock:
-            self.idle.clear()
+            self._begin()
             try:
                 return self._code(data, detect_us)
             finally:
-                self.idle.set()
+                self._end()
 
     def _code(self, data, detect_us):
         self._phases.start()
@@ -307,6 +324,11 @@ class Taps:
             evidence, key = _split(seal, evidence)
         fields["evidence"] = evidence
         return record.encode(fields), key
+
+
+def _collect_at(size):
+    if hasattr(gc, "threshold"):  # CPython, in tests, has none
+        gc.threshold(size)
 
 
 def _no_memory(medium):

@@ -20,6 +20,7 @@ _KEEP = 8  # calls whose answers are kept for repetitions
 _KEEP_ALL = 2000  # bytes of all of them
 _AT_WORK = 4  # calls that take their time, at once
 _ID = 64  # characters of an id
+_TOKEN = 32  # of a session: a longer one is nobody's, and would be kept
 _NAME = 40  # of a method's name and of a fault's, in an answer
 _TEXT = 160
 _AGAIN = {"kind": "again", "ms": 200}
@@ -147,9 +148,10 @@ class Peer:
             begun = clock.ticks_us()
             entropy.pool.tick(begun)
             dirt = self.dirt
+            damaged = intake.damaged
             intake.feed(view)
             console.credit(64)
-            if self.gate and self.gate.owner():
+            if self.gate and self.gate.owner() and intake.damaged == damaged:
                 self.dirt = dirt  # who spoke last has a session
             else:
                 self.dirt += len(view)
@@ -174,7 +176,7 @@ class Peer:
         call_id = message.get("id")
         method = message.get("method")
         session = message.get("session")
-        if not isinstance(session, str):
+        if not isinstance(session, str) or len(session) > _TOKEN:
             session = None
         if self.gate:
             self.gate.hear(session)
@@ -229,21 +231,29 @@ class Peer:
             self._error(entry, REFUSED, text, _AGAIN, False)
             return
         if later:
-            self._at_work += 1
             self._keep(entry)
-            asyncio.create_task(self._later(entry, result, keep))
+            try:
+                asyncio.create_task(self._later(entry, result, keep))
+            except MemoryError:
+                result.close()
+                self._answers.remove(entry)  # nothing works at it: the host sends it again
+                raise
+            self._at_work += 1
         else:
             self._result(entry, result, keep)
 
     async def _later(self, entry, coroutine, keep):
         try:
-            result = await coroutine
-        except Exception as e:
-            self._raised(entry, e, keep)
-            return
+            try:
+                result = await coroutine
+            except Exception as e:
+                self._raised(entry, e, keep)
+            else:
+                self._result(entry, result, keep)
         finally:
             self._at_work -= 1
-        self._result(entry, result, keep)
+            if entry[3] is None and entry in self._answers:
+                self._answers.remove(entry)  # no memory even for an error: it may be asked again
 
     def _result(self, entry, result, keep):
         self._answer(entry, {"jsonrpc": "2.0", "id": entry[0], "result": result}, keep)

@@ -26,7 +26,7 @@ from validator.link.peer import INTERNAL_ERROR, REFUSED, RpcError
 from validator.link.transfer import CHANNEL, no_memory
 
 _BLOCK = 2048  # packed.BLOCK
-_IDLE_MS = 60000  # without a piece for so long, the memory is given back
+_IDLE_MS = 60000  # without a whole block for so long, the memory is given back
 _COLLECT_EVERY = 8  # blocks; each leaves some 3 KB of garbage
 
 
@@ -115,10 +115,9 @@ class Receiver:
             return
         if self._busy or self._over or self._fault:
             return
-        if not self._app.gate.owns(self.owner, True):
+        if not self._app.gate.owns(self.owner):
             self.abandon()
             return
-        self._heard = self._app.clock.ticks_ms()
         number = payload[0] << 8 | payload[1]
         at = payload[2] << 8 | payload[3]
         wanted = self._number()
@@ -175,7 +174,8 @@ class Receiver:
     # -- a whole block -----------------------------------------------------------------------
 
     async def _deal(self):
-        number = self._next // _BLOCK
+        before = self._next
+        number = before // _BLOCK
         try:
             await self._put(number)
         except packed.Damaged:
@@ -189,9 +189,13 @@ class Receiver:
         if number % _COLLECT_EVERY == 0:
             gc.collect()
         self._held = 0
-        self._heard = self._app.clock.ticks_ms()
         self._busy = False
-        if not self._app.gate.owns(self.owner, True):
+        # Blocks carry no token, so they keep neither session nor memory but by getting further,
+        # of which there is an end.
+        further = self._next > before
+        if further:
+            self._heard = self._app.clock.ticks_ms()
+        if not self._app.gate.owns(self.owner, further):
             self._drop()
             return
         self._tell()

@@ -93,13 +93,14 @@ class Transfer:
         if self._beginning:
             raise RpcError(REFUSED, "another transfer begins", {"kind": "again", "ms": 300})
         self._beginning = True
-        _collect(_THRESHOLD)
         try:
+            await self.quiet()
+            self._collect(_THRESHOLD)
             from validator.link.receive import Receiver
 
             while self._receiver:
                 await self._receiver.stop()
-                _collect(_THRESHOLD)
+                self._collect(_THRESHOLD)
             sink = sink() if callable(sink) else sink
             self._receiver = Receiver(self._app, self, sink, params, owner)
             return await self._receiver.begin()
@@ -108,7 +109,7 @@ class Transfer:
         finally:
             self._beginning = False
             if not self._receiver:
-                _collect(-1)
+                self._collect(-1)
 
     def ended(self):
         """A session has ended: what it had begun ends with it."""
@@ -119,7 +120,16 @@ class Transfer:
         """That transfer is over, and its memory free."""
         if self._receiver is receiver:
             self._receiver = None
-        _collect(-1)
+        self._collect(-1)
+
+    def _collect(self, threshold):
+        """What a transfer leaves behind itself is collected at once, or its pieces scatter what
+        stays over all of the heap, and nothing large fits. Otherwise collections are for idle
+        moments; a tap is one at no time (tap.py)."""
+        taps = self._app.taps
+        if not taps.busy():
+            gc.collect()
+        taps.threshold(threshold)
 
     def _running(self, params):
         receiver = self._receiver
@@ -168,11 +178,3 @@ def no_memory():
     gc.collect()
     text = "no piece of memory is left that is large enough: reset the validator and send it again"
     return RpcError(REFUSED, text, {"kind": "memory"})
-
-
-def _collect(threshold):
-    """What a transfer leaves behind itself is collected at once, or its pieces scatter what stays
-    over all of the heap, and nothing large fits. Otherwise collections are for idle moments."""
-    gc.collect()
-    if hasattr(gc, "threshold"):  # CPython, in tests, has none
-        gc.threshold(threshold)
