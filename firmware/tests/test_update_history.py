@@ -8,6 +8,7 @@ from validator import update_history
 from validator.calls_update import register
 from validator.link.peer import RpcError
 from validator.link.transfer import Transfer
+from validator.restart import Restart
 from validator.version import VERSION
 
 
@@ -176,6 +177,7 @@ def test_state():
 def test_restart_waits_for_the_rider():
     async def script():
         app = App(Nvs())
+        app.restart = Restart(app.clock, app.taps, app.board).soon
         restart = app.peer.calls["update.restart"]
         restart({"id": "00112233445566aa", "slot": "a"})  # that one runs
         for _ in range(10):
@@ -189,6 +191,16 @@ def test_restart_waits_for_the_rider():
         for _ in range(10):
             await asyncio.sleep(0)
         assert app.resets == 1
+        for _ in range(20):  # it is one restart, however often it is asked for
+            restart({"id": "ffeeddccbbaa9988", "slot": "b"})
+            await asyncio.sleep(0)
+        assert app.resets == 1
+        # A tap that never ends keeps nobody from it.
+        app.taps.left = 1 << 20
+        Restart(app.clock, app.taps, app.board).soon()
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert app.resets == 2
         app.gate.closed = ("change",)
         try:
             restart({"id": "00112233445566aa", "slot": "b"})

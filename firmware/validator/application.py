@@ -27,6 +27,7 @@ from validator.nfc.poller import Poller
 from validator.nfc.reader import ReaderError
 from validator.operation import Operation
 from validator.qr.scanner import Scanner, ScannerError
+from validator.restart import Restart
 from validator.store import record
 from validator.store.configuration import Configuration
 from validator.store.journal import Journal, JournalError
@@ -41,8 +42,6 @@ from validator.ui.wiring import build as build_ui
 _SCAN_CHECK_MS = 20000  # silence after which the engine is asked whether it is still there
 _SCAN_RETRY_MS = 5000
 _IDLE_MS = 250
-_LEAVE_MS = 100  # before a restart: the answer leaves first
-_RESTART_MS = 10000  # a tap that takes longer is waited for no more
 _SERVING = ("validator.media", "validator.emv", "validator.sam", "validator.fare")
 _PSAM_EVERY = 120  # idle rounds: a PSAM that failed is tried again
 _COLLECT_EVERY = 2  # idle rounds without a tap: the poller makes some garbage too
@@ -98,7 +97,7 @@ class App:
         self.link_reader = LinkReader(self.peer.call)
         self.link_poller = Poller(self.link_reader, clock)
         self._link_tap = False
-        self._restarting = False
+        self.restart = Restart(clock, self.taps, board).soon
         self.calls = Calls(self, self.peer, self.console)
         self.transfer = Transfer(self, self.peer)
         self.gate.quiet = self.transfer.quiet
@@ -257,21 +256,6 @@ class App:
                 if hasattr(parent, module):
                     delattr(parent, module)
         gc.collect()
-
-    def restart(self):
-        """Begin anew, when nobody is being served; whoever asks for it again is asking for the
-        same restart."""
-        if not self._restarting:
-            self._restarting = True
-            asyncio.create_task(self._restart())
-
-    async def _restart(self):
-        clock = self.clock
-        begun = clock.ticks_ms()
-        await asyncio.sleep_ms(_LEAVE_MS)
-        while self.taps.busy() and clock.diff(clock.ticks_ms(), begun) < _RESTART_MS:
-            await asyncio.sleep_ms(20)
-        self.board.reset()
 
     def _build_reader(self):
         try:
