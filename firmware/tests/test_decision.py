@@ -143,6 +143,29 @@ def test_a_full_memory_refuses_who_is_not_in_it():
     assert reason(who, r, unix=corpus.UNIX + 60) == "", "others are over"
 
 
+def test_two_names_of_a_rider_in_a_bucket_keep_nobody_else_out():
+    r = scheme_rules(config={"limits": {"window_s": 600}})
+    riders = r["riders"]
+    names = []
+    r["token"] = lambda source: names[len(source) > 20]
+    bucket = riders.table.bucket(QUICKPASS, bytes(8))
+    said = ""
+    n = 0
+    while not said:
+        assert riders.ready(4)
+        n += 1
+        names = [n.to_bytes(6, "big") + b"\0\0", n.to_bytes(5, "big") + b"\7\0\0"]
+        assert [riders.table.bucket(QUICKPASS, name) for name in names] == [bucket] * 2
+        who = rider(_9F24="54455354" + "41" * 25)
+        said = reason(who, r)
+        if not said:
+            decision.settle(who, r, 200)
+            assert riders._free(bucket) >= 0, "each has the place that it was promised"
+    assert said == "storage_full" and n > 10
+    while riders.info()["pending"]:
+        assert riders.carry()
+
+
 def test_only_a_signed_ctq_counts():
     who = rider(_9F6C="0080")
     assert not who.device_cvm

@@ -357,6 +357,23 @@ def test_finished_though_it_may_not_ride_any_more():
     assert outcome(v.tap(card)) == ("accepted", "") and claims(v) == (200, {})
 
 
+def test_the_word_of_a_card_that_may_not_ride_is_not_enough():
+    for spoil, reason in (
+        (lambda v: v.rules.update({"deny": lambda token: True}), "unsettled"),
+        (lambda v: setattr(v.clock, "trusted", False), "clock_untrusted"),
+    ):
+        v, card = torn_at_debit("after")
+        v.reboot()  # the PSAM has no session any more: nobody can check the proof
+        spoil(v)
+        assert outcome(v.tap(card)) == ("declined", reason)
+        assert card.debits == 1 and card.counts.get("init", 0) == 0, "no purchase of 0"
+        assert v.torn() == [1]
+        v.rules["deny"] = lambda token: False
+        v.clock.trusted = True
+        result = v.tap(card)
+        assert outcome(result) == ("accepted", "") and result.detail["state"] == "unproven"
+
+
 def test_wrong_mac2_in_the_proof():
     v, card = torn_at_debit("after", lies=True)
     result = v.tap(card)

@@ -262,11 +262,11 @@ def test_a_full_room_refuses_its_own_riders_only_and_until_entries_are_over():
             bus.riders.waits(PAYMENT, key(n, PAYMENT), 1000, seq)
             accepted.append(n)
         bus.idle(30)
-    assert len(accepted) == 45 and bus.riders.full() == ["payment"]
+    assert len(accepted) == 39 and bus.riders.full() == ["payment"]
     for n in accepted:
         assert bus.riders.since(PAYMENT, key(n, PAYMENT), WAIT) is not None, "none is forgotten"
     for room in (PURSE, QUICKPASS, CODES):
-        assert bus.riders.has_room(room, key(1, room), 15)
+        assert bus.riders.has_room(room, key(1, room), 13)
     assert show(bus, 1, bus.clock.unix() + 60) == "rides"
     bus.later(1001)
     for n in range(200, 206):
@@ -359,3 +359,62 @@ def test_a_start_is_quick_with_everything_full():
         records += 1
     ms = (100 * bus.flash.reads + 0.05 * bus.flash.read_bytes) / 1000 + 0.5 * records
     assert records == WINDOW and ms < 50, ms
+
+
+def test_what_was_promised_its_place_has_one_when_flash_fails_there():
+    bus = Bus(sector=512, journal=16)
+    table = bus.riders.table
+    k = key(0, PAYMENT)
+    b = table.bucket(PAYMENT, k)
+    real = table.program
+    worn = [12 * 32, 13 * 32]
+
+    def program(addr, data):
+        if len(data) == 32 and addr // 512 == table.sectors[b] and addr % 512 in worn:
+            worn.remove(addr % 512)
+            return False
+        return real(addr, data)
+
+    table.program = program
+    n = 0
+    while bus.riders.has_room(PAYMENT, k):
+        n += 1
+        if table.bucket(PAYMENT, key(n, PAYMENT)) == b:
+            assert bus.riders.ready(1)
+            bus.riders.waits(PAYMENT, key(n, PAYMENT), 1000, bus.record())
+    for _ in range(40):
+        bus.record()
+        assert bus.riders.ready(4), "one medium has no room, and the others ride"
+        while bus.riders.carry():
+            pass
+    assert not worn and not bus.riders.info()["pending"]
+
+
+class Without:
+    """A configuration without any medium."""
+
+    purse = cards = codes = None
+
+
+def test_a_configuration_without_a_medium_lets_nothing_be_forgotten_that_has_an_end():
+    from fakes import run
+    from validator.media import riders_restore
+    from validator.media.purse_torn import Debit
+
+    bus = Bus()
+    fields = {"medium": "tunion", "outcome": "retry", "reason": "card_lost", "token": key(1)}
+    debit = Debit(6, 7, 1000, 200)
+    fields["evidence"] = debit.pack()
+    seq = bus.record(**fields)
+    cash = {"medium": "quickpass", "outcome": "retry", "reason": "card_lost", "token": key(2)}
+    cash["detail"] = {"cash": [7, 1000, 200, 1]}
+    assert bus.record(**cash) == seq + 1
+    until = bus.clock.unix() + 3600
+    bus.record("accepted", code=key(3, CODES) + until.to_bytes(4, "little"))
+    bus.reboot()
+    run(riders_restore.restore(bus.riders, bus.journal, Without, bus.clock.sleep_ms))
+    others(bus, 40)
+    bus.reboot()
+    assert bus.riders.torn(PURSE, key(1))[0] == seq
+    assert bus.riders.torn(QUICKPASS, key(2))[0] == seq + 1
+    assert bus.riders.code_seen(key(3, CODES), until)

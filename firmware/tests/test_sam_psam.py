@@ -305,3 +305,29 @@ def test_the_code_of_a_city_card():
     one.code = b"ninebytes"
     run(one.mac1(DATA))
     assert len([c for c in module.sent if c == shown]) == 2
+
+
+def test_two_sections_for_one_application_share_its_session():
+    module = Module()
+    rules = purse_rules.load(
+        {
+            "psam": [
+                {"slot": 0, "df": "8011", "form": "24", "aids": [AID.hex()]},
+                {"slot": 0, "df": "8011", "form": "14", "aids": [CITY.hex()]},
+            ]
+        }
+    )
+    run(sam.start(rules, {0: module}, Log()))
+    one, other = rules["psams"]
+    mac1(one)
+    mac1(other)
+    asked = len(module.sent)
+    # MAC2 of the other's debit is no proof of the first one's, and costs no try.
+    assert run(one.check(bytes(4))) is None and len(module.sent) == asked
+    assert run(other.check(bytes(4))) is True
+    mac1(other)
+    mac1(one)
+    assert run(one.check(bytes(4))) is True
+    mac1(one)
+    run(one._chip.reset())
+    assert run(one.check(bytes(4))) is None

@@ -155,6 +155,24 @@ def test_memory_that_runs_out_is_not_the_riders_fault():
     del journal.append
     journal.set_after = hog
     assert run(taps.card(purse()))["seq"] == 3, "its record was durable before"
+    # No memory for what counts from now on: it is made, and it counts.
+    counted = []
+
+    def settled():
+        counted.append(len(counted))
+        if len(counted) == 1:
+            raise MemoryError
+
+    async def ridden(*args, **more):
+        result = await real[0](*args, **more)
+        result.settled = settled
+        return result
+
+    module.cards.run = ridden
+    try:
+        assert run(taps.card(purse()))["seq"] == 4 and counted == [0, 1]
+    finally:
+        module.cards.run = real[0]
     assert not taps.busy() and taps.idle.is_set()
 
 

@@ -248,7 +248,7 @@ class Taps:
             result = Result(result.medium, "declined", "out_of_service")
         else:
             if result.settled:
-                result.settled()  # limits and the same-card window count what is durable only
+                self._settle(result.settled)
         phases.mark("commit")
         self._ui.result(result, result.fare, result.balance)
         phases.mark("signal")
@@ -277,6 +277,14 @@ class Taps:
             summary["allocated"] = gc.mem_alloc() - before
         self._on_done(summary)
         return summary
+
+    def _settle(self, settled):
+        """Limits and windows count what is durable only; and all of that."""
+        try:
+            settled()
+        except MemoryError:
+            gc.collect()
+            settled()
 
     def _encode(self, result, who):
         clock = self._clock

@@ -106,7 +106,7 @@ def _accepted(module, code, result, key, rules, now, month, amount):
             raise Refused("needs_online", "")
     elif riders.code_seen(name, expires):
         raise Refused("replayed", "")
-    if not riders.has_room(room, name):
+    if not riders.has_room(room, name, 2 if rules["accounts"] else 1):
         raise Refused("storage_full", "codes")
     final = _final(result, "accepted", "")
     final.fare = amount
@@ -160,7 +160,7 @@ def _history(riders, room, token, rules, amount):
         limit = rules["cumulative"]
         if limit and riders.spent(room, token, rules["cumulative_s"]) + amount > limit:
             raise Refused("over_limit", "cumulative")
-    if not riders.has_room(room, token):
+    if not riders.has_room(room, token, 2):  # the code itself may have the same bucket
         raise Refused("storage_full", "accounts")
 
 

@@ -58,6 +58,11 @@ async def settle(turn, seq, debit):
         raise _unsettled(turn, "no proof")
     if not turn.rules["ride"] or not psam.binds or known.unproven(turn.token):
         raise _unsettled(turn, "the card's word")
+    # Of a card that is not to ride, the word is not enough.
+    if turn.rules["deny"](turn.token):
+        raise _unsettled(turn, "deny list")
+    if not turn.terminal["trusted"]:
+        raise Refused("clock_untrusted", "")
     answer, kind = await _zero(turn)
     if not _ahead(answer, debit, count):
         return None  # its counter denies what its log says: the new purchase proves it

@@ -45,6 +45,9 @@ _PENDING = 48
 _MANY = 24
 _AGAIN = 0x80
 _A_RECORD = 2  # entries that one may leave
+# Places of a bucket that nobody is promised: flash may fail in one, guarded time may take one. An
+# entry that was promised its place and has none keeps everybody out.
+_MARGIN = 2
 
 
 class Riders:
@@ -212,7 +215,7 @@ class Riders:
         # What stands in a bucket with another key's tokens is not counted before it was sorted.
         if self.table.is_strange(bucket):
             return 0
-        return self.table.free(bucket) - self._waiting[bucket]
+        return self.table.free(bucket) - self._waiting[bucket] - _MARGIN
 
     # -- for whoever settles debits (riders_open.py) -----------------------------------------
 

@@ -31,7 +31,8 @@ async def restore(riders, journal, operation, sleep_ms):
 
 
 def recall(riders, operation, seq, fields):
-    """One of them, in their order. It says nothing of a medium that has no rules now."""
+    """One of them, in their order. What has an end of its own is known of a medium without rules
+    as well, which may have some tomorrow; windows and limits are the rules'."""
     medium = fields["medium"]
     token = fields["token"]
     rides = fields["outcome"] == "accepted"
@@ -44,6 +45,10 @@ def recall(riders, operation, seq, fields):
                 from validator.media import purse
 
                 purse.ridden(rules, token, seq, at)
+        else:
+            from validator.media.purse_torn import Torn
+
+            Torn(riders, {"psams": ()}).recall(seq, fields)
     elif medium == "quickpass":
         rules = operation.cards
         if rules:
@@ -53,10 +58,20 @@ def recall(riders, operation, seq, fields):
 
                 names = [name for name in (token, fields["account"]) if name]
                 decision.ridden(names, rules, fields["fare"], seq, at)
-    elif rides and fields["code"] and operation.codes:
-        from validator.media import code_decision
+        else:
+            from validator.media.quickpass_torn import Torn
 
-        payment = medium == "cpm"
-        code_decision.ridden(
-            riders, operation.codes, payment, fields["code"], token, fields["fare"], seq, at
-        )
+            Torn(riders).recall(seq, fields)
+    elif rides and fields["code"]:
+        code = fields["code"]
+        if operation.codes:
+            from validator.media import code_decision
+
+            payment = medium == "cpm"
+            code_decision.ridden(
+                riders, operation.codes, payment, code, token, fields["fare"], seq, at
+            )
+        elif medium != "cpm":
+            from validator.media.code_replay import DIGEST
+
+            riders.code_ridden(code[:DIGEST], int.from_bytes(code[DIGEST:], "little"), seq)

@@ -18,9 +18,10 @@ class Chip:
     def __init__(self, raw):
         self.raw = raw
         self.df = None
+        self.turn = None  # the Psam whose MAC1 was the last: the chip has one session
 
     async def reset(self):
-        self.df = None
+        self.df = self.turn = None
         await self.raw.reset()
 
     async def transceive(self, command):
@@ -150,13 +151,14 @@ class Psam:
         if sw != apdu.SW_OK or len(answer) != 8:
             raise PsamError("MAC1 %04X" % sw)
         self.session = bytes(answer[:4])
+        self._chip.turn = self
         return self.session, bytes(answer[4:])
 
     async def check(self, mac2):
         """Whether MAC2 (4 bytes) belongs to the last MAC1; None if that cannot be told."""
-        alive = self.session is not None and not self.fault and self._chip.df == self._df
+        alive = self.session is not None and not self.fault and self._chip.turn is self
         self.session = None
-        if not alive:
+        if not alive or self._chip.df != self._df:
             return None
         try:
             _, sw = await apdu.exchange(self._chip, b"\x80\x72\x00\x00\x04" + mac2)
