@@ -46,9 +46,9 @@ def recall(riders, operation, seq, fields):
 
                 purse.ridden(rules, token, seq, at)
         else:
-            from validator.media.purse_torn import Torn
+            from validator.media import purse_torn
 
-            Torn(riders, {"psams": ()}).recall(seq, fields)
+            purse_torn.Torn(riders, {"psams": ()}).recall(seq, fields)
     elif medium == "quickpass":
         rules = operation.cards
         if rules:
@@ -59,9 +59,9 @@ def recall(riders, operation, seq, fields):
                 names = [name for name in (token, fields["account"]) if name]
                 decision.ridden(names, rules, fields["fare"], seq, at)
         else:
-            from validator.media.quickpass_torn import Torn
+            from validator.media import quickpass_torn
 
-            Torn(riders).recall(seq, fields)
+            quickpass_torn.Torn(riders).recall(seq, fields)
     elif rides and fields["code"]:
         code = fields["code"]
         if operation.codes:
