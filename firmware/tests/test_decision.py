@@ -160,8 +160,8 @@ def test_two_names_of_a_rider_in_a_bucket_keep_nobody_else_out():
         said = reason(who, r)
         if not said:
             decision.settle(who, r, 200)
-            assert riders._free(bucket) >= 0, "each has the place that it was promised"
-    assert said == "storage_full" and n > 10
+            assert riders._free(bucket) >= 2, "each has its place, and two are nobody's"
+    assert said == "storage_full" and n > 5
     while riders.info()["pending"]:
         assert riders.carry()
 

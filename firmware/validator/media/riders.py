@@ -46,8 +46,9 @@ _MANY = 24
 _AGAIN = 0x80
 _A_RECORD = 2  # entries that one may leave
 # Places of a bucket that nobody is promised: flash may fail in one, guarded time may take one. An
-# entry that was promised its place and has none keeps everybody out.
-_MARGIN = 2
+# entry that was promised its place and has none keeps everybody out. Purses ask for more than they
+# leave, anyway.
+_MARGIN = b"\0\2\2\2"  # by room
 
 
 class Riders:
@@ -193,6 +194,7 @@ class Riders:
         """Whether `count` more entries under `key` can be kept. Where that is not sure at once,
         all that is pending is carried, and the bucket written anew."""
         b = self.table.bucket(room, key)
+        count += _MARGIN[room]
         try:
             if self._free(b) >= count:
                 return True
@@ -215,7 +217,7 @@ class Riders:
         # What stands in a bucket with another key's tokens is not counted before it was sorted.
         if self.table.is_strange(bucket):
             return 0
-        return self.table.free(bucket) - self._waiting[bucket] - _MARGIN
+        return self.table.free(bucket) - self._waiting[bucket]
 
     # -- for whoever settles debits (riders_open.py) -----------------------------------------
 
