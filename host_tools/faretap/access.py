@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,7 @@ _TRIES = 3
 _OPEN_S = 10.0  # a rider who stands there goes first
 _TOKEN = 64
 _CLOSE_S = 1.0  # after that the validator's own time-out ends it
+_LATE_S = 3.0  # that an answer to session.open may still take when this command is ended
 
 
 class AccessError(FaretapError):
@@ -166,15 +168,11 @@ def open_session(link: Link, key: ec.EllipticCurvePrivateKey, serial: str) -> di
                 f"The validator gave no session: {e.message}.",
                 'Is this key listed under "access" in the configuration that it runs?',
             ) from e
-    token = answer.pop("session", None)
-    if not isinstance(token, str) or not 0 < len(token) <= _TOKEN:
+    if link.session is None:
         raise AccessError(
             "The validator answered with a session that is none.",
             "Use the version of faretap that its firmware came with.",
         )
-    link.session = token
-    if close_session not in link.on_close:
-        link.on_close.append(close_session)
     return answer
 
 
@@ -188,17 +186,44 @@ def _opened(link: Link, key: ec.EllipticCurvePrivateKey, serial: str) -> dict[st
         )
     text = challenge_text(serial, bytes.fromhex(challenge["nonce"]))
     r, s = decode_dss_signature(key.sign(text, ec.ECDSA(hashes.SHA256())))
-    answer: dict[str, object] = link.call(
-        "session.open",
+    return _uncut(
+        link,
         {
             "nonce": challenge["nonce"],
             "public": compressed(key.public_key()).hex(),
             "signature": (r.to_bytes(32, "big") + s.to_bytes(32, "big")).hex(),
         },
-        timeout=_OPEN_S,
-        again=1.5,
     )
-    return answer
+
+
+def _uncut(link: Link, signed: dict[str, object]) -> dict[str, object]:
+    """Call session.open and keep its token, in a thread of its own: Ctrl-C, which reaches the main
+    thread alone, leaves no session whose token nobody has, and which nobody can close."""
+    answers: list[dict[str, object]] = []
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answer = link.call("session.open", signed, timeout=_OPEN_S, again=1.5)
+            token = answer.pop("session", None)
+            if isinstance(token, str) and 0 < len(token) <= _TOKEN:
+                if close_session not in link.on_close:
+                    link.on_close.append(close_session)
+                link.session = token
+            answers.append(answer)
+        except Exception as e:
+            errors.append(e)
+
+    asking = threading.Thread(target=ask, name="session.open", daemon=True)
+    asking.start()
+    try:
+        asking.join()
+    except BaseException:
+        asking.join(_LATE_S)
+        raise
+    if errors:
+        raise errors[0]
+    return answers[0]
 
 
 def close_session(link: Link) -> None:

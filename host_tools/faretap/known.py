@@ -54,6 +54,14 @@ def identity(port: str) -> str:
     return real
 
 
+def _ours(path: Path) -> bool:
+    """Nobody else could have written it: who can, names the validator that a key signs for."""
+    if os.name == "nt":
+        return True
+    facts = path.stat()
+    return facts.st_uid == os.geteuid() and not facts.st_mode & 0o022
+
+
 def recall(port: str, now: float | None = None) -> str:
     """The serial confirmed at `port` within the last shift, or ""."""
     at = time.time() if now is None else now
@@ -72,18 +80,19 @@ def remember(port: str, serial_number: str, now: float | None = None) -> None:
     mine = identity(port)
     others = [entry for entry in _entries() if entry.get("port") != mine]
     kept = [*others, {"port": mine, "serial": serial_number, "at": at}][-_PORTS:]
-    path = file()
     try:
+        path = file()
         make_folder(path.parent)
         write_text(path, as_json(kept) + "\n", secret=True, durable=False)
-    except (FaretapError, OSError):
+    except (FaretapError, OSError, RuntimeError):  # the last: nobody has a home here
         return
 
 
 def _entries() -> list[dict[str, Any]]:
     try:
-        found = loads(read_text(file(), _MOST), _MOST)
-    except (FaretapError, OSError, ValueError):
+        path = file()
+        found = loads(read_text(path, _MOST), _MOST) if _ours(path) else []
+    except (FaretapError, OSError, ValueError, RuntimeError):
         return []
     if not isinstance(found, list):
         return []

@@ -64,6 +64,9 @@ _ROM_SYNC = b"\xc0\x00\x08\x24\x00\x00\x00\x00\x00\x07\x07\x12\x20" + b"\x55" * 
 _RECENT = 2000  # notifications that nobody asked for are kept: a scenario's taps of half an hour
 
 
+_ANSWER = 4096  # bytes of what a silent chip says to a ROM loader's command
+
+
 class Recent:
     """The last notifications; of more than are kept the oldest go. Thread-safe."""
 
@@ -175,7 +178,7 @@ class Session:
             seen = len(self.console)
             answer = bytearray()
             before = self.link.on_text
-            self.link.on_text = answer.extend
+            self.link.on_text = lambda data: answer.extend(data[: _ANSWER - len(answer)])
             with contextlib.suppress(FaretapError):
                 for _ in range(2):
                     self.link.write_raw(_ROM_SYNC)

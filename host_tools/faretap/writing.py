@@ -15,7 +15,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from faretap.reading import FileError
 _PRIVATE = 0o600
 _COMMON = 0o666  # less what the user's umask takes
 _TRIES = 100
+_LOCK_S = 20.0  # those who hold one write a small file
+_AGAIN_S = 0.02
 
 _NEXT_STEPS = {
     errno.ENOSPC: "Make room there, or choose another place.",
@@ -90,12 +94,16 @@ def replacing(
     block has ended. A device or a pipe is written into: it has no half.
     """
     old = _existing(path, error)
-    if old is not None and not stat.S_ISREG(old.st_mode):
-        flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    if old is not None and (not stat.S_ISREG(old.st_mode) or _is_open_file(path)):
+        # Without O_NONBLOCK a pipe that nobody reads would not open; its reader may be slow.
+        flags = os.O_WRONLY | os.O_APPEND
+        flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
         try:
-            out = Out(os.open(path, flags), path, error)
+            number = os.open(path, flags)
+            os.set_blocking(number, True)
         except OSError as e:
             raise _cannot(path, e, error) from e
+        out = Out(number, path, error)
         try:
             yield out
             out._end(durable)
@@ -140,6 +148,12 @@ def _existing(path: Path, error: type[FaretapError]) -> os.stat_result | None:
     if stat.S_ISDIR(facts.st_mode):
         raise error(f"{path} cannot be written: it is a folder.", "Name a file in it.")
     return facts
+
+
+def _is_open_file(path: Path) -> bool:
+    """Whether it is a name of a file that a process has open, as /dev/stdout: whoever opened that
+    waits for what is written into it, not for another file of its name."""
+    return re.fullmatch(r"/dev|/proc/\d+(/task/\d+)?/fd", os.path.realpath(path.parent)) is not None
 
 
 def _fresh(real: Path, mode: int) -> tuple[int, Path]:
@@ -296,7 +310,8 @@ def check_place(path: Path, error: type[FaretapError] = FileError) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, error: type[FaretapError] = FileError) -> Iterator[None]:
-    """The only one with this lock file, until the block ends; another one waits for it."""
+    """The only one with this lock file, until the block ends; another one waits for it, but not
+    without end."""
     import fcntl
 
     try:
@@ -304,7 +319,18 @@ def locked(path: Path, error: type[FaretapError] = FileError) -> Iterator[None]:
     except OSError as e:
         raise _cannot(path, e, error) from e
     try:
-        fcntl.flock(number, fcntl.LOCK_EX)
+        deadline = time.monotonic() + _LOCK_S
+        while True:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as e:
+                if time.monotonic() >= deadline:
+                    raise error(
+                        f"Another process holds {path} for {_LOCK_S:g} s.",
+                        "Wait until it is done, or end it, and try again.",
+                    ) from e
+            time.sleep(_AGAIN_S)
         yield
     finally:
         os.close(number)
@@ -342,11 +368,15 @@ class Appending:
             raise error(f"{path} cannot be written: it is no file.", "Give a regular file.")
         try:
             _lock(self._number)
+            # Whoever had it until now may have taken it away: what is written would be nowhere.
+            if not os.path.samestat(os.fstat(self._number), path.stat()):
+                raise FileNotFoundError
         except OSError as e:
             os.close(self._number)
             raise error(
                 f"Another process writes to {path} now.", "Wait until it is done, and try again."
             ) from e
+        facts = os.fstat(self._number)
         self.at = facts.st_size
         return self
 

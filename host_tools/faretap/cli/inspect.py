@@ -159,8 +159,12 @@ def reset(port: Port, serial: Serial = "") -> None:
         validator.forget_notifications()
         validator.link.call("reset")
         hello = validator.wait_for("hello", 15.0)
-    out.print("started" if hello else "reset sent; no hello within 15 s")
-    raise typer.Exit(0 if hello else 1)
+    if not hello:
+        raise FaretapError(
+            f"The validator at {port} was told to reset, and said no hello within 15 s.",
+            "See what it prints: faretap log.",
+        )
+    out.print("started")
 
 
 @app.command()

@@ -165,5 +165,5 @@ def _call(link: Caller, method: str, params: dict[str, Any] | None = None) -> An
         return link.call(method, params, timeout=_PATIENCE, again=2.0)
     except Refused as e:
         if isinstance(e.data, dict) and "reason" in e.data:
-            raise PushRefused(e.data["reason"], e.message) from e
+            raise PushRefused(shown(e.data["reason"], 80), e.message) from e
         raise

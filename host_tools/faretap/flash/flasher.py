@@ -252,7 +252,8 @@ def _write(
         attach_flash(esp)
         size = _flash_size(esp, port, board)
         bar.say("comparing the map")
-        cost = plan(_Chip(esp, size), bar.show)
+        chip = _Chip(esp, size)
+        cost = plan(chip, bar.show)
         report = FlashReport(
             port=port,
             board=board.name,
@@ -281,7 +282,7 @@ def _write(
             if erase:
                 changed = unwritten(piece.offset, piece.data)
             else:
-                changed = differences(piece.offset, piece.data, esp.flash_md5sum)
+                changed = differences(piece.offset, piece.data, chip.md5)
             done = sum(len(data) for _, data in changed)
             report.pieces.append(PieceReport(piece.name, piece.offset, len(piece.data), done))
             runs += changed

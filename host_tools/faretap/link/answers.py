@@ -177,6 +177,8 @@ class Info(Hello):
             for name in _IN_INFO:
                 if name not in self.model_fields_set or getattr(self, name) is None:
                     raise ValueError(f"nothing about its {name}")
+        elif empty := [name for name in self.model_fields_set if getattr(self, name) is None]:
+            raise ValueError(f"nothing about its {empty[0]}")
         return self
 
 

@@ -260,7 +260,7 @@ def pull(
                     got.append(pieces)
                     progress(pieces[-1][0])
 
-        with _blocks(link, block):
+        with _blocks(link, block), way.waiting():
             answer = link.call("transfer.pull", asked, timeout=_PULL_S, again=_PULL_AGAIN_S)
         lost = len(got) != answer["blocks"]
         before = asked["from"]
@@ -289,6 +289,22 @@ class _Way:
         self._end = end
         self._here = 0
         self._bytes = 0
+        self._waited = 0.0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """For an answer: NoAnswer if all of them together took too long for what they brought."""
+        if self._waited > 2 * _PULL_S + self._bytes / _LEAST_BAUD:
+            raise NoAnswer(
+                f"The validator at {self._link.name} sends {self._kind} too slowly: "
+                f"{self._bytes:,} bytes in {self._waited:.0f} s.",
+                "What came is kept. Is the line that bad? Run the same command again.",
+            )
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._waited += time.monotonic() - began
 
     def step(self, cursor: int, piece: bytes) -> None:
         self._bytes += len(piece)

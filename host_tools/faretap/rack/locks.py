@@ -7,11 +7,13 @@ sentence that says who has it. A lock ends with the process that holds it, howev
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterable
@@ -141,12 +143,21 @@ def _lock(folder: Path, device: str, what: str, holder: str) -> int:
     return file
 
 
+def _only(file: int) -> int:
+    """A note is written into it: so it must be no other file's name as well, and no pipe."""
+    facts = os.fstat(file)
+    if facts.st_nlink > 1 or not stat.S_ISREG(facts.st_mode):
+        os.close(file)
+        raise OSError(errno.EPERM, "it is no lock")
+    return file
+
+
 def _open(path: Path) -> int:
     """Of any user, and no link that somebody put there."""
     try:
         try:
             # Without O_CREAT first: Linux lets nobody "create" another's file in such a folder.
-            return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            return _only(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
         except FileNotFoundError:
             file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_CREAT, 0o666)
             with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import AoT, Table
 
-from faretap import address
+from faretap import address, boards
 from faretap.desk.path import serial_port
 from faretap.devices import same_serial
 from faretap.errors import FaretapError
@@ -131,6 +131,10 @@ def _merge(slots: AoT, seen: list[Seen], board: str | None) -> Scan:
         if one.busy or kind is None:
             hint = "" if one.busy else " Taken in with --board BOARD."
             result.notes.append(f"{one.port.device}: {one.trouble or 'it says no board.'}{hint}")
+            continue
+        if kind not in boards.names():
+            # A device said it: the file would be none any more.
+            result.notes.append(f"{one.port.device}: it says that it is a board {kind}.")
             continue
         slot = _slot(one, str(kind), ports, [str(s["name"]) for s in slots])
         slots.append(slot)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -54,9 +55,13 @@ def csv_lines(
         yield out.getvalue()
 
 
+# With what a formula begins in a spreadsheet, in Chinese ones also at full width; some look behind
+# blanks and controls.
+_FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+
+
 def _safe(value: Any) -> Any:
-    # A spreadsheet takes a cell that begins so for a formula.
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and _FORMULA.match(value):
         return "'" + value
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -11,6 +12,8 @@ from faretap.records.model import Record, RecordsError, from_wire
 _AT_ONCE = 50
 MORE = 500  # records that riders may add while others are fetched
 _MOST = 200_000  # records of one pull: ten times what the largest journal holds
+_PATIENCE_S = 60.0
+_EACH_S = 0.5  # of patience more for each record; at 115200 baud the largest takes as long
 
 
 class Caller(Protocol):
@@ -35,7 +38,13 @@ def pull(
     blocks = KeyBlocks()
     last = first - 1
     start: int | None = first
+    began = time.monotonic()
     while start is not None:
+        if time.monotonic() - began > _PATIENCE_S + _EACH_S * len(records):
+            raise RecordsError(
+                f"The validator gives its records too slowly: {len(records):,} came.",
+                "Is the line that bad? `faretap records pull` goes on where it was.",
+            )
         answer = link.call("records.read", {"from": start, "max": at_once})
         if not isinstance(answer, dict) or not isinstance(answer.get("records"), list):
             raise RecordsError("The validator's answer to records.read holds no records.")

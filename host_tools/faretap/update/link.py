@@ -100,7 +100,7 @@ def update(
     try:
         result = transfer.send(session, "image", packed, counted)
     except Refused as e:
-        reason = str((e.data or {}).get("kind", ""))
+        reason = str(e.data.get("kind", "")) if isinstance(e.data, dict) else ""
         raise UpdateError(
             f"The validator refused the image: {e.message}.", NEXT_STEPS.get(reason, ""), reason
         ) from e
@@ -186,7 +186,7 @@ def _restart(session: Session, container: Container, slot: str) -> None:
     """Restart, and see that the image stays."""
     link = session.link
     link.set_baud(DEFAULT_BAUD)  # at which it starts
-    boots = link.call("info")["boots"]
+    boots = link.call("info").get("boots")
     link.call("update.restart", {"id": container.id, "slot": slot}, timeout=_START_S)
     deadline = time.monotonic() + _START_S
     info: dict[str, Any] = {}
