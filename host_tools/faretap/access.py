@@ -201,6 +201,7 @@ def _uncut(link: Link, signed: dict[str, object]) -> dict[str, object]:
     thread alone, leaves no session whose token nobody has, and which nobody can close."""
     answers: list[dict[str, object]] = []
     errors: list[Exception] = []
+    done = threading.Event()  # a thread whose `join` was interrupted counts as ended
 
     def ask() -> None:
         try:
@@ -213,13 +214,14 @@ def _uncut(link: Link, signed: dict[str, object]) -> dict[str, object]:
             answers.append(answer)
         except Exception as e:
             errors.append(e)
+        finally:
+            done.set()
 
-    asking = threading.Thread(target=ask, name="session.open", daemon=True)
-    asking.start()
+    threading.Thread(target=ask, name="session.open", daemon=True).start()
     try:
-        asking.join()
+        done.wait()
     except BaseException:
-        asking.join(_LATE_S)
+        done.wait(_LATE_S)
         raise
     if errors:
         raise errors[0]

@@ -75,7 +75,10 @@ def await_free_reader(session: Session, timeout: float) -> None:
             )
         time.sleep(_LOOK_S)
     if info["mode"] == "safe":
-        raise PresentError(f"The validator is in safe mode: {info.get('why') or 'no reason given'}.", "Flash it again.")
+        raise PresentError(
+            f"The validator is in safe mode: {info.get('why') or 'no reason given'}.",
+            "Flash it again.",
+        )
 
 
 def tap_on_link(

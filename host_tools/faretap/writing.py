@@ -153,7 +153,9 @@ def _existing(path: Path, error: type[FaretapError]) -> os.stat_result | None:
 def _is_open_file(path: Path) -> bool:
     """Whether it is a name of a file that a process has open, as /dev/stdout: whoever opened that
     waits for what is written into it, not for another file of its name."""
-    return re.fullmatch(r"/dev|/proc/\d+(/task/\d+)?/fd", os.path.realpath(path.parent)) is not None
+    return (
+        re.fullmatch(r"/dev|/proc/\d+(/task/\d+)?/fd", os.path.realpath(path.parent)) is not None
+    )
 
 
 def _fresh(real: Path, mode: int) -> tuple[int, Path]:

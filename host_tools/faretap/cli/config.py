@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 config = typer.Typer(help="The operator's configuration.", no_args_is_help=True)
 app.add_typer(config, name="config")
 
+_RESTART_S = 15.0  # from a configuration in force to the validator's hello
+
 File = Annotated[Path, typer.Argument(help="A configuration in TOML.")]
 What = Annotated[str, typer.Argument(help="A TOML file, a bundle, or a port.")]
 AnyPort = Annotated[
@@ -318,7 +320,7 @@ def _after_restart(validator: Session, wanted: str) -> dict[str, Any]:
     from faretap.config import push as by_link
     from faretap.config.errors import ConfigError
 
-    validator.wait_for("hello", 15.0)
+    validator.wait_for("hello", _RESTART_S)
     validator.await_running(10.0)
     info = by_link.info(validator.link)
     if info["hash"] != wanted:

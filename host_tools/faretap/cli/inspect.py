@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from faretap.cli.common import Json, Port, Serial, app, out, print_json, say
+from faretap.errors import FaretapError
 from faretap.session import connect
 from faretap.shown import shown
 

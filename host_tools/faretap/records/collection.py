@@ -351,7 +351,7 @@ def acknowledge(link: Any, archive: Archive, to: int = 0) -> dict[str, Any]:
     here = [seq for seq in epoch.entries if seq <= last]
     if not here or last > epoch.last:
         raise CollectionError(
-            f"Record {last or 1} is not in the files.", "Pull first: faretap records pull"
+            f"Record {last or 1} is not in the files.", "Pull first: faretap records pull."
         )
     if epoch.first > journal["acked"] + 1:
         raise CollectionError(
@@ -380,7 +380,7 @@ def _same(link: Any, archive: Archive, epoch: Epoch, seq: int, journal: dict[str
         raise RecordsError(
             f"The validator's record {seq} is another one than that in the files"
             + (" (its journal was erased since)." if seq >= journal["next"] else "."),
-            "Pull first: faretap records pull",
+            "Pull first: faretap records pull.",
         )
 
 

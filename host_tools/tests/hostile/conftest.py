@@ -48,6 +48,7 @@ def run(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FARETAP_KNOWN", str(tmp_path / "known.json"))
     monkeypatch.setenv("FARETAP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FARETAP_LOCKS", str(tmp_path / "locks"))
 
     def whole(*arguments: str) -> Done:
         capsys.readouterr()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from faretap import boards
+
 SERIAL = "02fae425aac3"
 
 JOURNAL = {"first": 1, "next": 2, "acked": 0, "records": 1, "unacknowledged": 1, "mount_ms": 1}
@@ -56,7 +58,39 @@ INFO = {
     "taps": 0,
     "link": {"baud": 115200, "baud_max": 921600, "window": 240, "received": 0, "damaged": 0},
 }
+TAP = {
+    "seq": 1,
+    "medium": "quickpass",
+    "outcome": "accepted",
+    "reason": "",
+    "fare": 200,
+    "token": "00" * 8,
+    "masked": "62**",
+    "expiry": None,
+    "balance": 5,
+    "detail": {"what": "x", "why": "y"},
+    "phases": {"read": 5, "verify": None},
+    "us": {"read": 5},
+    "at": 5,
+}
+ALL = 1 << 30  # bytes of a transfer, more than any: the validator has them already
 GOOD: dict[str, Any] = {
+    "tap.link": TAP,
+    "scan.link": TAP,
+    "config.begin": {"next": 0, "size": 5, "in_force": False},
+    "config.data": {"next": 0},
+    "transfer.begin": {"id": 1, "next": ALL, "block": 2048},
+    "transfer.state": {"id": 1, "next": ALL, "held": 0, "busy": False},
+    "transfer.finish": {"slot": "b"},
+    "update.state": {
+        "board": "VIRTUAL",
+        "version": "0.1.0",
+        "id": "00",
+        "slot": "a",
+        "idle": "b",
+        "size": boards.load("VIRTUAL").partitions["app_a"].size,
+        "key": "00",
+    },
     "ping": {"us": 1},
     "info": INFO,
     "reset": {},
@@ -69,7 +103,7 @@ GOOD: dict[str, Any] = {
     "transfer.pull": {"blocks": 0, "next": 1, "more": False},
     "config.info": CONFIG,
     "config.read": {"names": []},
-    "lists.info": {"version": 1, "entries": 2, "faults": 0, "room": 1000, "hash": "aabbccdd"},
+    "lists.info": {"version": 1, "entries": 2, "faults": 0, "room": 100000, "hash": "aabbccdd"},
     "lists.contains": {"denied": False},
     "update.history": [
         {

@@ -6,6 +6,7 @@ import io
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,57 @@ def test_a_rack_names_its_validators() -> None:
 
     source = inspect.getsource(machines)
     assert source.count("connect(") == source.count("def connect(") + source.count("serial=")
+
+
+@pytest.mark.parametrize("method", ["info", "session.challenge", "session.open"])
+def test_no_session_to_open_one(
+    run: Run, key: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would ask for the next, without end."""
+    monkeypatch.setenv(access.VARIABLE, str(key))
+    monkeypatch.setenv(access.SERIAL, SERIAL)
+    dev = needing(rogue())
+    dev.errors[method] = NEED
+    run("records", "--port", dev.url).sentence()
+    dev.close()
+    assert dev.seen.count(method) <= 3
+
+
+def test_ctrl_c_before_the_token_is_here() -> None:
+    """The validator gives a session all the same: it is closed."""
+    from faretap.session import connect
+
+    person = threading.main_thread().ident
+    if person != threading.get_ident():
+        pytest.skip("signals reach the main thread, and this is none")
+
+    def opened(params: dict[str, Any], say: Any) -> Any:
+        signal.pthread_kill(person, signal.SIGINT)
+        return {"session": "ab12", "name": "depot", "rights": ["records"]}
+
+    calls = rogue()
+    calls["session.open"] = opened
+    with device(calls) as dev:
+        with pytest.raises(KeyboardInterrupt), connect(dev.url, serial=SERIAL) as session:
+            access.open_session(session.link, KEY, SERIAL)
+            raise AssertionError("not interrupted")
+        assert dev.seen[-1] == "session.close"
+
+
+def test_a_memory_that_others_can_write(key: Path) -> None:
+    """Who writes it names the validator that a key signs for."""
+    known.remember("/dev/ttyUSB0", SERIAL, now=1000)
+    assert known.recall("/dev/ttyUSB0", now=1001) == SERIAL
+    known.file().chmod(0o622)
+    assert known.recall("/dev/ttyUSB0", now=1001) == ""
+
+
+def test_nobody_has_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in (known.VARIABLE, "XDG_STATE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    known.remember("/dev/ttyUSB0", SERIAL)
+    assert known.recall("/dev/ttyUSB0") == ""

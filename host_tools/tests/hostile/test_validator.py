@@ -10,17 +10,22 @@ import random
 import re
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import faretap
+from faretap.image.container import make
 from faretap.link import answers
 from faretap.records import lines
 from faretap.records.model import link
+from tests.config import bundles
 from tests.hostile.conftest import Run
 from tests.hostile.device import INFO, JOURNAL, SERIAL, Say, block, device, good, message
+from tests.lists.test_build import made, tokens
+from tests.update.test_container import small_app
 from validator.store import record
 
 pytestmark = pytest.mark.timeout(60)
@@ -43,6 +48,15 @@ COMMANDS = {
     "clock --json": ("clock", "--json"),
     "log": ("log", "--seconds", "0.01"),
     "log --json": ("log", "--seconds", "0.01", "--json"),
+    "clock --set": ("clock", "--set"),
+    "update": ("update", "image.ftu", "--later"),
+    "lists push": ("lists", "push", "denied.ftl"),
+    "config push": ("config", "push", "bundle.ftc"),
+    "tap": ("tap", "--card", "quickpass-debit", "--via", "link"),
+    "scan": ("scan", "--code", "mot", "--via", "link"),
+    "records pull --ack": ("records", "pull", "--ack", "--out", "home"),
+    "rack status": ("rack", "status", "--rack", "rack.toml"),
+    "rack status --json": ("rack", "status", "--rack", "rack.toml", "--json"),
 }
 BODY = bytes(
     record.encode(
@@ -64,6 +78,36 @@ BODY = bytes(
 WIRE = {"seq": 1, "body": BODY.hex(), "after": "ff" * 5, "chain": link(bytes(8), BODY).hex()}
 HOME = lines.packed({"validator": SERIAL, "format": 2}) + lines.packed(WIRE)
 """The file of the validator's only record, as `records ack` wants it."""
+
+
+@lru_cache
+def given() -> dict[str, bytes]:
+    return {
+        "image.ftu": make(small_app()).to_bytes(),
+        "denied.ftl": made(tokens(10, 1), 5),
+        "mine.jsonl": HOME,
+        "bundle.ftc": bundles.bundles()["V1"],
+    }
+
+
+def at(command: str, url: str) -> list[str]:
+    """The words of a command for the validator at `url`, and what it is given, in files here."""
+    for name, data in given().items():
+        Path(name).write_bytes(data)
+    slot = f'[[slot]]\nname = "a"\nboard = "ESP32_BUS"\nport = "{url}"\n'
+    Path("rack.toml").write_text("format = 1\n" + slot)
+    words = list(COMMANDS[command])
+    return words if words[0] == "rack" else [*words, "--port", url]
+
+
+def fine(command: str) -> dict[str, Any]:
+    """What a good validator answers."""
+    calls = good()
+    if command == "records ack":
+        calls["records.read"]["records"] = [WIRE]
+    return calls
+
+
 BAD: list[Any] = [
     None,
     [],
@@ -112,32 +156,39 @@ def spoilt(value: Any, at: tuple[Any, ...], bad: Any, gone: bool = False) -> Any
     return value
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A validator that is busy for ever, or does not come back, is given up soon."""
+    from faretap.cli import config
+    from faretap.link import transfer
+
+    monkeypatch.setattr(transfer, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(config, "_RESTART_S", 0.1)
+
+
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_any_answer(run: Run, command: str) -> None:
     """Each command, with something wrong at any place of any answer that it gets."""
     chance = random.Random(command)
-    Path("mine.jsonl").write_bytes(HOME)
-    calls = good()
-    if command == "records ack":
-        calls["records.read"]["records"] = [WIRE]
-    with device(calls) as dev:
-        run(*COMMANDS[command], "--port", dev.url).plain()
+    with device(fine(command)) as dev:
+        run(*at(command, dev.url)).plain()
         asked = [name for name in dict.fromkeys(dev.seen) if name in dev.calls]
     assert asked
-    for _ in range(10):
-        calls = good()
-        if command == "records ack":
-            calls["records.read"]["records"] = [WIRE]
+    for _ in range(6):
+        calls = fine(command)
+        if chance.random() < 0.1:
+            calls["info"]["mode"] = "safe"
         method = chance.choice(asked)
-        at = chance.choice(places(calls[method]))
-        bad, gone = chance.choice(BAD), bool(at) and chance.random() < 0.2
-        calls[method] = spoilt(calls[method], at, bad, gone)
+        where = chance.choice(places(calls[method]))
+        bad, gone = chance.choice(BAD), bool(where) and chance.random() < 0.2
+        calls[method] = spoilt(calls[method], where, bad, gone)
         if calls[method] is None:
             calls[method] = lambda params, say: message(b'{"id": 1}')
             continue
         with device(calls) as dev:
-            done = run(*COMMANDS[command], "--port", dev.url).plain()
-        assert done.status in (0, 1, 2), (method, at, bad, done)
+            done = run(*at(command, dev.url)).plain()
+        assert done.status in (0, 1, 2), (method, where, bad, done)
         if done.status == 1 and done.err:
             done.sentence()
         if "--json" in command and done.status == 0:
@@ -145,6 +196,30 @@ def test_any_answer(run: Run, command: str) -> None:
             for piece in filter(None, text.split("\x00")):
                 json.loads(piece)
     assert [path.name for path in Path().iterdir() if "evil" in path.name] == []
+
+
+REFUSALS: list[Any] = [
+    *([], "x", [{}], {"reason": {}}, {"reason": [ESCAPES]}, {"kind": []}, {"kind": {"a": []}}),
+    *({"kind": "again", "ms": {}}, {"kind": "again", "ms": 10**9}, {"need": []}, {"need": None}),
+]
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_any_refusal(run: Run, command: str) -> None:
+    """Each call of each command refused, with anything in the place of what says why."""
+    chance = random.Random(command)
+    with device(fine(command)) as dev:
+        run(*at(command, dev.url)).plain()
+        asked = [name for name in dict.fromkeys(dev.seen) if name in dev.calls]
+    for method in asked:
+        for data in chance.sample(REFUSALS, 3):
+            with device(fine(command)) as dev:
+                dev.errors[method] = {"code": -32000, "message": chance.choice(BAD), "data": data}
+                done = run(*at(command, dev.url)).plain()
+            assert done.status in (0, 1), (method, data, done)
+            if done.status == 1 and done.err.strip():
+                assert done.err.strip().splitlines()[-1].startswith("error: "), (method, done)
 
 
 @pytest.mark.parametrize("field", ["board", "version", "micropython", "reset_cause", "fault"])

@@ -17,7 +17,9 @@ import pytest
 from faretap.config import push
 from faretap.config.errors import ConfigError
 from faretap.errors import FaretapError
+from faretap.flash import port as flashing
 from faretap.link import LinkError, open_port, transfer
+from faretap.records import pull
 from faretap.session import Recent
 from faretap.virtual.bench import BenchClient, BenchError
 from tests.config import bundles
@@ -80,6 +82,81 @@ def test_a_transfer_gets_on_or_ends(
     with pytest.raises((LinkError, AssertionError)) as ended:
         transfer.send(line, "thing", bytes(9000))
     assert isinstance(ended.value, LinkError) or "transfer.finish" in str(ended.value)
+
+
+class Time:
+    """Stands for `time` in a module: each look takes a while."""
+
+    def __init__(self, each: float) -> None:
+        self.now = 0.0
+        self.each = each
+
+    def monotonic(self) -> float:
+        self.now += self.each
+        return self.now
+
+
+def test_to_and_fro_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended by the best place ever, long before the end of any transfer of that size."""
+    clock = Time(0.1)
+    monkeypatch.setattr(transfer, "time", clock)
+    monkeypatch.setattr(transfer, "_STATE_S", 0.0)
+    with pytest.raises(LinkError, match="takes nothing in"):
+        transfer.send(Line(STATES["to and fro"]), "thing", bytes(2_000_000))
+    assert clock.now < 40
+
+
+class Source:
+    """Stands for a session whose validator's source sends `pieces`, one a call."""
+
+    name = "a line"
+    device = SimpleNamespace(baudrate=115200)
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.on_block: Callable[[int, int, bytes], None] = lambda *block: None
+        self.pieces = pieces
+
+    @property
+    def link(self) -> Any:
+        return self
+
+    def call(self, method: str, params: Any = None, **more: Any) -> Any:
+        self.on_block(transfer.FROM_VALIDATOR, 0, next(self.pieces))
+        return {"blocks": 1, "more": True}
+
+
+def piece(cursor: int, step: int, count: int = 1) -> bytes:
+    return cursor.to_bytes(4, "big") + (b"\x00\x01" + bytes([step]) + b"x") * count
+
+
+def test_a_cursor_that_stays() -> None:
+    source = Source(itertools.repeat(piece(5, 0, 10)))
+    with pytest.raises(LinkError, match="it stays at 5"):
+        list(transfer.pull(source, "records", {"from": 5}))
+
+
+def test_a_source_that_is_slow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece every now and then is progress, but not at that pace."""
+    clock = Time(20.0)
+    monkeypatch.setattr(transfer, "time", clock)
+    source = Source(piece(n, 1) for n in itertools.count(1))
+    with pytest.raises(LinkError, match="too slowly"):
+        list(transfer.pull(source, "records", {"from": 1}))
+    assert clock.now < 600
+
+
+def test_records_that_are_slow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Time(2.0)
+    monkeypatch.setattr(pull, "time", clock)
+    wire = {"after": "ff" * 5, "chain": "00" * 8, "body": "00"}
+
+    def call(method: str, params: dict[str, Any]) -> Any:
+        seq = max(params["from"], 1)
+        return {"records": [{**wire, "seq": seq}], "contexts": [], "next": seq + 1}
+
+    with pytest.raises(FaretapError, match="too slowly"):
+        pull.pull(SimpleNamespace(call=call), on_problem=lambda e: None)
+    assert clock.now < 100
 
 
 def test_notifications_that_nobody_takes_are_dropped() -> None:
@@ -219,3 +296,37 @@ def test_what_waits_in_a_socket_is_known() -> None:
         while device.in_waiting < 1000:
             assert device.read(1) == b"\0"
         device.close()
+
+
+@pytest.mark.parametrize("begin", [b"", b"\xc0"], ids=["noise", "a packet"])
+def test_a_chip_whose_packet_has_no_end(begin: bytes) -> None:
+    import serial
+
+    with server(forever(b"x" * 65536, begin)) as where:
+        device = flashing.open_for_flashing(f"socket://{where}", 115200)
+        with pytest.raises(serial.SerialException, match="no end"):
+            for _ in range(100_000):
+                assert device.read(4096)
+        device.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "each", "seconds"), [(b"x", 1.0, 30), (b"\xc0\x01\xc0", 2.0, 3700)], ids=str
+)
+def test_a_chip_that_is_slow_for_ever(
+    data: bytes, each: float, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import serial
+
+    clock = Time(each)
+    monkeypatch.setattr(flashing, "time", clock)
+    port = flashing._Ends(lambda size: data)
+    with pytest.raises(serial.SerialException):
+        for _ in range(10_000):
+            port.read()
+    assert clock.now < seconds
+    clock = Time(1.0)
+    monkeypatch.setattr(flashing, "time", clock)
+    port = flashing._Ends(lambda size: b"")  # an erase: nothing comes for minutes
+    for _ in range(300):
+        port.read()

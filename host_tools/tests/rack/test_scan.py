@@ -421,3 +421,16 @@ def test_virtual_in_capitals(tmp_path: Path, port: str) -> None:
     spec = load(path).slots[0]
     assert spec.kind == "virtual"
     assert spec.state == (tmp_path / "state" if ":" in port else None)
+
+
+@pytest.mark.parametrize("board", ["../../evil", "x" * 80, "", "NO_SUCH_BOARD"])
+def test_a_board_that_is_none(tmp_path: Path, hub: Hub, board: str) -> None:
+    """A device says it: the file stays one that can be loaded."""
+    path = tmp_path / "rack.toml"
+    scan(path, ports=hub, who=who)
+    before = path.read_text()
+    there = Plugged("/dev/ttyUSB9", "FT9", "1-1.9")
+    result = scan(path, ports=lambda: [there], who=lambda port: {"board": board, "serial": "aa"})
+    assert not result.added and "says that it is a board" in result.notes[0]
+    assert path.read_text() == before
+    load(path)
