@@ -1,7 +1,7 @@
 """The port as esptool uses it: opened without moving a line, quick where it is remote, and with an
 end to all that it gives.
 
-esptool waits for each byte, and has no limit to a packet: whoever sends one every now and then, and
+esptool waits for each byte, and has no limit to a packet: whoever sends one now and then, and
 never the packet's end, would keep it for ever.
 """
 
