@@ -62,6 +62,30 @@ def test_a_code_rides_once_even_with_the_power_cut(
     assert (again["outcome"], again["reason"]) == ("declined", "replayed")
 
 
+def test_no_others_no_start_and_no_clock_let_a_code_ride_again(
+    rider: Rider, power: Supply, validator: Session
+) -> None:
+    now = moment(validator)
+    code = codes.make("mot", at=now)
+    assert rider.scan(code, via="link")["outcome"] == "accepted"
+    for number in range(1, 40):
+        rider.scan(codes.make("mot", at=now - number), via="link")
+    try:
+        for jump, reason in ((30 * 86400, "expired"), (-3600, "not_yet_valid"), (5, "replayed")):
+            validator.link.call("clock.set", {"unix": now + jump})
+            again = rider.scan(code, via="link")
+            assert (again["outcome"], again["reason"]) == ("declined", reason), jump
+            other = rider.scan(codes.make("mot", at=now + jump), via="link")
+            assert other["outcome"] == "accepted" or jump == 5, "and it holds up nobody"
+    finally:
+        validator.link.call("clock.set", {"unix": now + 30})
+    power.cycle()
+    again = rider.scan(code)
+    assert (again["outcome"], again["reason"]) == ("declined", "replayed")
+    riders = validator.link.call("info")["riders"]
+    assert riders["full"] == [] and riders["rooms"]["codes"]["entries"] > 20
+
+
 def test_a_phone_held_before_the_engine_is_one_presentation(
     rider: Rider, records: Records, validator: Session
 ) -> None:
