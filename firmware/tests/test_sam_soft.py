@@ -27,6 +27,15 @@ def test_published_example():
     assert run(psam.check(bytes.fromhex("56988a13"))) is False  # another serial, another session
 
 
+def test_mac2_knows_the_low_bytes_of_the_serial_and_no_terminal():
+    # What docs/security.md says of a MAC2 that was seen: it comes round again.
+    told = bytes.fromhex(TOLD)
+    for serial, again in ((0x10000, True), (0x10001, False)):
+        psam = soft(serial=serial, terminal="665544332211")
+        assert run(psam.mac1(told))[1].hex() != "f15cab75", "the card would refuse it"
+        assert run(psam.check(bytes.fromhex("56988a13"))) is again
+
+
 def test_each_form_takes_its_part():
     told = bytes.fromhex(TOLD + CARD + ISSUER)
     macs = {run(soft(form=form).mac1(told))[1] for form in ("14", "1C", "24")}
