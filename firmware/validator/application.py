@@ -223,7 +223,11 @@ class App:
             lists = Lists(flash, key_check=check)
             lists.mount()
             self.lists = lists
+            if lists.active and lists.active.key_check not in (check, bytes(4)):
+                self.log.error("lists", "made with another token key: nobody is on it")
         except OSError as e:
+            # Whoever is on it would ride.
+            self.fault = self.fault or "the deny list cannot be read: %r" % e
             self.log.error("lists", "cannot be read: %r" % e)
 
     def _mount_riders(self, check):
