@@ -325,6 +325,12 @@ def test_limits_by_account():
     clock.advance_us(2000000)
     assert show(code("mot-custom"), rules, clock, 100).outcome == "accepted"
     assert show(code("mot-student"), rules, clock).outcome == "accepted"  # somebody else
+    section["limits"] = {"cumulative": 199}
+    rules = code_rules.load(section, riders=memory(clock_at()))
+    assert said(show(code("mot"), rules)) == ("declined", "over_limit"), "the first ride, too"
+    section["limits"] = {"cumulative": 200}
+    rules = code_rules.load(section, riders=memory(clock_at()))
+    assert said(show(code("mot"), rules)) == ("accepted", "")
 
 
 def test_the_deny_list_is_asked_for_the_token():

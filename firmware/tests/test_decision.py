@@ -143,6 +143,12 @@ def test_a_full_memory_refuses_who_is_not_in_it():
     assert reason(who, r, unix=corpus.UNIX + 60) == "", "others are over"
 
 
+def test_the_limit_is_the_first_rides_too():
+    for limit, expected in ((199, "over_limit"), (200, ""), (0, "")):
+        r = scheme_rules(config={"limits": {"cumulative": limit}})
+        assert reason(rider(), r) == expected, limit
+
+
 def test_two_names_of_a_rider_in_a_bucket_keep_nobody_else_out():
     r = scheme_rules(config={"limits": {"window_s": 600}})
     riders = r["riders"]

@@ -154,12 +154,11 @@ def ridden(riders, rules, payment, code, token, amount, seq=None, at=None):
 
 def _history(riders, room, token, rules, amount):
     since = riders.since(room, token)
-    if since is not None:
-        if since < rules["window_s"]:
-            raise Refused("too_soon", "account")
-        limit = rules["cumulative"]
-        if limit and riders.spent(room, token, rules["cumulative_s"]) + amount > limit:
-            raise Refused("over_limit", "cumulative")
+    if since is not None and since < rules["window_s"]:
+        raise Refused("too_soon", "account")
+    limit = rules["cumulative"]
+    if limit and riders.spent(room, token, rules["cumulative_s"]) + amount > limit:
+        raise Refused("over_limit", "cumulative")
     if not riders.has_room(room, token, 2):  # the code itself may have the same bucket
         raise Refused("storage_full", "accounts")
 

@@ -159,12 +159,10 @@ def _history(names, rules, amount):
     count = len(names) + 1
     for token in names:
         since = riders.since(QUICKPASS, token)
-        if since is not None:
-            if since < window:
-                raise Refused("too_soon", "")
-            spent = riders.spent(QUICKPASS, token, rules["cumulative_s"])
-            if limit and spent + amount > limit:
-                raise Refused("over_limit", "cumulative")
+        if since is not None and since < window:
+            raise Refused("too_soon", "")
+        if limit and riders.spent(QUICKPASS, token, rules["cumulative_s"]) + amount > limit:
+            raise Refused("over_limit", "cumulative")
         if not riders.has_room(QUICKPASS, token, count):
             raise Refused("storage_full", "riders")
 
