@@ -101,7 +101,9 @@ class Card:
         self.statuses = {}  # name: status word in hex instead of an answer
         self.cuts = {}
         self.sent = []
+        self.tacs = []  # of purchases of more than 0
         self.debits = 0
+        self.paid = 0  # of them, more than 0
         for name in options:
             assert hasattr(self, name), name
             setattr(self, name, options[name])
@@ -199,6 +201,7 @@ class Card:
         if command[16:20] != word(b"1", seed, serial, fen(amount) + bytes((kind,)) + where + when):
             return b"!\x93\x02"
         self.debits += 1
+        self.paid += amount > 0
         self.balance -= amount
         number = (self.counter + self.log_lag) & 0xFFFF
         entry = number.to_bytes(2, "big") + self.overdraft.to_bytes(3, "big") + fen(amount)
@@ -211,6 +214,7 @@ class Card:
         if self.lies:
             mac2 = b"\xde\xad\xbe\xef"
         tac = word(b"t", seed, where, when)
+        self.tacs += [tac] if amount else []
         self.last = (kind, (self.counter + self.proof_lag) & 0xFFFF, mac2, tac)
         self.counter = (self.counter + 1) & 0xFFFF
         return tac + mac2
@@ -231,6 +235,7 @@ class Card:
         self.balance -= amount
         self.counter += 1
         self.debits += 1
+        self.paid += 1
         self.last = (6, self.counter, b"else", b"wher")
 
 

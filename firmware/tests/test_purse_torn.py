@@ -85,7 +85,7 @@ def test_money_did_not_move():
     card.sent.clear()
     result = v.tap(card)
     assert outcome(result) == ("accepted", "") and result.detail["void"] == 1
-    assert card.debits == 1 and card.balance == 4800
+    assert card.paid == 1 and card.balance == 4800
     # No line in its log: it is asked for a proof, which might be one, and for its counter.
     assert card.heads() == [
         "00b201c417",
@@ -93,13 +93,15 @@ def test_money_did_not_move():
         "805a000602",
         "805001020b",
         "00b0970000",
+        "805003020b",  # of 0, which proves its key and its counter
+        "805401000f",
         "805001020b",
         "805401000f",
     ]
     states = [torn.unpack(r["evidence"]).state for r in v.records()]
-    assert states == [torn.LOST, torn.PAID]
-    assert torn.unpack(v.records()[1]["evidence"]).void == 1
-    assert v.records()[1]["detail"]["void"] == 1
+    assert states == [torn.LOST, torn.PAID, torn.PAID]
+    assert torn.unpack(v.records()[2]["evidence"]).void == 1
+    assert v.records()[2]["detail"]["void"] == 1
     assert claims(v) == (200, {})
 
 
@@ -112,17 +114,24 @@ def test_with_a_log_that_is_older_one_command_tells_it():
     v.later()
     card.sent.clear()
     assert outcome(v.tap(card)) == ("accepted", "")
-    assert card.heads() == ["00b201c417", "00b0970000", "805001020b", "805401000f"]
+    assert card.heads() == [
+        "00b201c417",
+        "00b0970000",
+        "805003020b",
+        "805401000f",
+        "805001020b",
+        "805401000f",
+    ]
     assert claims(v) == (200, {})
 
 
 def test_power_cut_in_between():
-    for how, debits in (("after", 2), ("before", 1)):
+    for how in ("after", "before"):
         v, card = torn_at_debit(how)
         v.reboot()
         assert len(v.torn()) == 1
         result = v.tap(card)
-        assert outcome(result) == ("accepted", "") and card.debits == debits
+        assert outcome(result) == ("accepted", "") and card.paid == 1
         assert card.balance == 4800 and claims(v) == (200, {})
         # The session went with the power: a purchase of 0 proved key and counter.
         state = torn.unpack(v.records()[-1]["evidence"]).state
@@ -187,8 +196,11 @@ def test_torn_again_and_again():
             if result != "lost" and result.outcome == "accepted":
                 break
         assert outcome(result) == ("accepted", "")
-        assert card.debits == 1 and card.balance == 4800, cuts
-        assert claims(v) == (200, {})
+        assert card.paid == 1 and card.balance == 4800, cuts
+        # A purchase of 0 that was torn behind DEBIT moved the counter: nobody knows, so the
+        # purchase says that it may be the second.
+        marked = cuts[:3] == debits
+        assert claims(v) == (200, {1: 200} if marked else {})
 
 
 def test_lost_while_the_proof_is_read():
@@ -220,7 +232,7 @@ def test_log_counts_in_two_ways():
             v.tap(card)
             v.later()
             assert outcome(v.tap(card)) == ("accepted", "")
-            assert card.debits == 2 and card.balance == 4600
+            assert card.paid == 2 and card.balance == 4600
             assert claims(v) == (400, {})
 
 
@@ -236,7 +248,7 @@ def test_card_without_a_log():
     for how in ("before", "after"):
         v, card = torn_at_debit(how, log_readable=False)
         assert outcome(v.tap(card)) == ("accepted", "")
-        assert card.debits == 1 and card.balance == 4800 and claims(v) == (200, {})
+        assert card.paid == 1 and card.balance == 4800 and claims(v) == (200, {})
 
 
 def test_without_a_log_and_used_elsewhere():
@@ -257,7 +269,14 @@ def test_another_validator_took_the_same_fare():
     result = v.tap(card)
     # What its log says is not proven, the counter is: nobody knows, so it is marked.
     assert outcome(result) == ("accepted", "") and result.detail["unknown"] == 1
-    assert card.heads() == ["00b201c417", "00b0970000", "805001020b", "805401000f"]
+    assert card.heads() == [
+        "00b201c417",
+        "00b0970000",
+        "805003020b",
+        "805401000f",
+        "805001020b",
+        "805401000f",
+    ]
     assert card.balance == 4600 and claims(v) == (200, {1: 200})
 
 
@@ -270,7 +289,7 @@ def test_torn_here_then_used_elsewhere():
     assert outcome(result) == ("accepted", "") and result.detail["unknown"] == 1
     assert card.balance == 5000 - 200 - 300 - 200 and claims(v) == (200, {1: 200})
     states = [torn.unpack(r["evidence"]).state for r in v.records()]
-    assert states == [torn.LOST, torn.PAID]
+    assert states == [torn.LOST, torn.PAID, torn.PAID]
 
 
 def test_without_a_log_counter_and_balance_must_both_fit():
@@ -556,7 +575,47 @@ def test_what_was_not_known_gives_way_to_the_next_debit():
     card.elsewhere(300)
     card.elsewhere(300)
     assert v.tap(card).detail["unknown"] == 1
-    made = v.records()[1]
+    made = v.records()[2]
     assert made["detail"] == {"state": "paid", "unknown": 1}
     v.reboot()
     assert not len(v.torn())
+
+
+class NoKey(Card):
+    """Knows what crossed the air of somebody's card, and no key."""
+
+    def _debit(self, command):
+        raise CardLost("timeout")
+
+
+def test_who_has_no_key_makes_nobody_elses_debit_forgotten():
+    for ahead in (-1, 0, 1, 5):
+        for claims_it in (False, True):
+            v, card = torn_at_debit("after")
+            (seq,) = v.torn()
+            fake = NoKey(balance=4800)
+            fake.counter = card.counter - 1 + ahead
+            fake.log = list(card.log) if claims_it else []
+            if claims_it:
+                fake.debits = 1
+                fake.last = (6, fake.counter, b"fake", b"fake")
+            for _ in range(3):
+                v.later(10)
+                v.tap(fake)
+                assert v.torn() == [seq] if isinstance(v.torn(), list) else len(v.torn()) == 1
+            v.later(10)
+            result = v.tap(card)
+            assert outcome(result) == ("accepted", "") and result.detail["of"] == seq
+            assert card.paid == 1 and card.balance == 4800
+            # Its own TAC, not the one that was made up.
+            assert result.debit.tac == card.tacs[0]
+
+
+def test_fakes_with_a_wrong_mac2_neither():
+    v, card = torn_at_debit("after")
+    fake = Card(lies=True)
+    fake.counter = card.counter - 1
+    assert outcome(v.tap(fake)) == ("declined", "bad_signature")
+    v.later(10)
+    assert len(v.torn()) == 1
+    assert v.tap(card).detail["of"] == 1 and card.paid == 1

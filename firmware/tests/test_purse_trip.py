@@ -190,7 +190,7 @@ def test_torn_alighting():
         v.later(2)
         result = v.tap(card)
         assert outcome(result) == ("accepted", "") and result.fare == 200
-        assert card.debits == 2 and card.balance == 4800
+        assert card.paid == 1 and card.balance == 4800
         assert card.records[0][14] == trip.ALIGHTED and len(card.trips) == 2
 
 

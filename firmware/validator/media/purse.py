@@ -83,6 +83,7 @@ class Purchase:
 
     earlier   (number of its record, Debit) of this card that was torn, or None
     debit     what this tap's record is about, once DEBIT may go out
+    proven    the counter of a purchase of 0 in this tap, or None
     """
 
     def __init__(self, card, phases, aid, terminal):
@@ -101,6 +102,7 @@ class Purchase:
         self.overdraft = 0
         self.debit = None
         self.earlier = None
+        self.proven = None
         self.detail = {"aid": bytes(aid).hex(), "counter": 0}
 
     async def run(self, fci):
@@ -125,7 +127,7 @@ class Purchase:
                 return result
         self._check(start)
         await self._administration()
-        if not known and rules["torn"].is_scarce(self.token):
+        if known or rules["torn"].is_scarce(self.token):
             from validator.media import purse_trace
 
             result = await purse_trace.introduce(self)
@@ -203,9 +205,10 @@ class Purchase:
             phases.mark("read")
         earlier = self.earlier
         if earlier:
-            # Only a debit moves the counter, and this one proves it.
-            if debit.counter == earlier[1].counter:
+            # Only a debit moves the counter, and the purchase of 0 has proven it.
+            if self.proven == earlier[1].counter:
                 self.detail["void"] = debit.void = earlier[0]
+                self.earlier = earlier = None
             else:
                 self.detail["unknown"] = earlier[0]
         self.open(debit)

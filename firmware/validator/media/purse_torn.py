@@ -224,6 +224,8 @@ class Torn:
         upto = debit.of
         if debit.state == PAID and not upto:
             upto = seq if fields["version"] == 2 else debit.void
+        elif not upto:
+            upto = debit.void  # proven by a purchase of 0, whatever became of this one
         if upto:
             riders.close(PURSE, token, seq, upto)
 

@@ -6,8 +6,9 @@ Log line, balance and the TAC of a proof can be made up by whoever stands betwee
 it covers the session key (random, counter, terminal serial) and the amount. So:
 
 - MAC2 of GET TRANSACTION PROVE is right for the session that the PSAM still has: it happened.
-- The card does not say that it was its last purchase: this tap is another one, whose own MAC2
-  proves the counter. One that is where it was: the torn debit did not happen. Else nobody knows.
+- The card does not say that it was its last purchase: this tap is another one, after a purchase
+  of 0 that proves key and counter: whoever has no key makes nobody's debit forgotten. A counter
+  that is where it was: the torn debit did not happen. Else nobody knows.
 - It says so: a purchase of 0 proves key and counter. One on, and a proof told: `torn_unproven`.
   Purchases of 0 that were torn as well may have moved the counter too.
 
@@ -24,6 +25,7 @@ _LOG = 0x18
 _LOG_RECORDS = 10
 _LOG_SIZE = 23
 _OFFLINE = (5, 6, 9)  # log types that count with the offline counter
+_BEHIND, _NEWEST = 1, 2
 _KINDS = (9, 6)  # of a purchase of 0: composite where the card has it, as at every rail entry
 
 
@@ -39,8 +41,9 @@ async def settle(turn, seq, debit):
     count, proof = known.probes(turn.token)
     # Before anything else: a later purchase takes the proof's place.
     line = await last(turn.card, debit, count)
-    if line is not False and not proof:
-        proof = await prove(turn.card, debit)
+    if line == _NEWEST or line is None and not proof:
+        # What was told before may be of somebody without a key.
+        proof = await prove(turn.card, debit) or proof
     claimed = await _counted(turn, debit, count) if line is None else line
     if claimed and proof and psam.session == debit.serial and psam.terminal == debit.terminal:
         right = await psam.check(proof[:4])
@@ -77,14 +80,27 @@ async def settle(turn, seq, debit):
 
 
 async def introduce(turn):
-    """None once a card of which nothing is open has proven its key by a purchase of 0; a Result if
-    it was torn away. Its record names itself, and nothing is to be remembered of it."""
-    answer, kind = await _zero(turn)
+    """None once a card has proven its key and its counter (`turn.proven`) by a purchase of 0; a
+    Result if it was torn away. Before that, nobody's debit is forgotten for the sake of this tap,
+    and no room is taken. Where nothing is open of the card, the record names itself."""
+    # Of the other type than this tap's purchase, which may be of 0 and in the same second: in the
+    # card's log nothing else tells them apart.
+    kinds = (6, 9) if turn.rules["composite"] else _KINDS
+    answer, kind = await _zero(turn, kinds)
     probe = await turn.begin(kind, 0, answer)
-    probe.proves = turn.terminal["sequence"]
     probe.proof = bytes(8)
+    if turn.earlier:
+        probe.proves = turn.earlier[0]
+        probe.proof = turn.rules["torn"].probes(turn.token)[1] or probe.proof
+    else:
+        probe.proves = turn.terminal["sequence"]
     turn.open(probe)
-    return None if await _proven(turn, probe) else turn.lost()
+    if turn.earlier:
+        turn.rules["torn"].note_probe(turn.token, probe.proof)
+    if not await _proven(turn, probe):
+        return turn.lost()
+    turn.proven = probe.counter
+    return None
 
 
 async def _proven(turn, probe):
@@ -127,10 +143,10 @@ def _happened(turn, debit, proof, state):
     return turn.accepted()
 
 
-async def _zero(turn):
+async def _zero(turn, kinds=_KINDS):
     """(answer, type) of INITIALIZE for a purchase of 0. One that the card does not make proves
     nothing."""
-    for kind in _KINDS:
+    for kind in kinds:
         answer, sw = await turn.initialize(kind, 0)
         if sw == apdu.SW_OK and len(answer) == 15:
             return answer, kind
@@ -150,7 +166,9 @@ async def _counted(turn, debit, count):
 
 async def last(card, debit, count=0):
     """Whether the card's log says that `debit` was its last purchase, up to `count` purchases of 0
-    at a validator of this terminal id apart; None: it cannot be read."""
+    at a validator of this terminal id apart; None: it cannot be read. _NEWEST: nothing came after
+    it, so that the card still has its proof."""
+    newest = _NEWEST
     mine = debit.amount.to_bytes(4, "big") + bytes((debit.type,)) + debit.terminal + debit.when
     for number in range(1, _LOG_RECORDS + 1):
         read = bytes((0x00, 0xB2, number, (_LOG << 3) | 4, _LOG_SIZE))
@@ -160,10 +178,11 @@ async def last(card, debit, count=0):
         if entry[9] not in _OFFLINE:
             continue  # a load, which has a counter of its own
         if entry[5:] == mine:
-            return True
+            return newest
         if not count or any(entry[5:9]) or entry[10:16] != debit.terminal:
             return False
         count -= 1
+        newest = _BEHIND
     return False
 
 

@@ -293,7 +293,8 @@ class Riders:
         at = PROBE * SLOT
         if not found[at + 8] or fmt.until_of(found, at) != fmt.seq_of(found, TORN * SLOT):
             return 0, None
-        return found[at + 9], bytes(found[at + 18 : at + 26])
+        told = bytes(found[at + 18 : at + 26])
+        return found[at + 9], told if any(told) else None
 
     def note_probe(self, room, key, told, seq=None):
         """Another one may happen, by the record `seq`."""

@@ -402,8 +402,8 @@ class Claim:
     tac: bytes = bytes(4)
     mac2: bytes = bytes(4)
     accepted: bool = False
-    instead: int = 0
-    """The record whose debit did not happen if this one did: both begin at one counter."""
+    number: int = 0
+    """Of its record."""
     proof: int = 0
     """A purchase of 0: the record of the torn debit for whose sake it proves the card."""
     marked: int = 0
@@ -426,12 +426,6 @@ def claims(records: Iterable[dict[str, Any]]) -> list[Claim]:
     found: dict[int, Claim] = {}
     accepted = 0
 
-    def happened(claim: Claim) -> None:
-        while claim.instead:
-            claim = found[claim.instead]
-            assert claim.status in (OPEN, LOST, VOID)
-            claim.status = VOID
-
     for entry in records:
         evidence = entry["evidence"]
         if not evidence:
@@ -445,10 +439,16 @@ def claims(records: Iterable[dict[str, Any]]) -> list[Claim]:
         if entry["version"] == SHORT:
             assert not of
             of = entry["number"]
-            found[of] = Claim(*head)
-            found[of].instead = void
+            found[of] = Claim(*head, number=of)
             if void:
-                assert found[void].counter == found[of].counter
+                # A purchase of 0, which the PSAM found right, has proven the counter.
+                claim = found[void]
+                assert any(
+                    (c.proof, c.status, c.counter) == (void, PAID, claim.counter)
+                    for c in found.values()
+                ), "void, and nothing proves it"
+                assert claim.status in (OPEN, LOST)
+                claim.status = VOID
             found[of].proof = entry["detail"].get("proof", 0)
             found[of].marked = entry["detail"].get("unknown", 0)
             if state in (OPEN, LOST):
@@ -477,8 +477,6 @@ def claims(records: Iterable[dict[str, Any]]) -> list[Claim]:
             claim.accepted = True
         else:
             assert entry["fare"] == 0 and (state != UNPROVEN)
-        if state == PAID:
-            happened(claim)  # of one that is not proven, the issuer's answer tells
     assert accepted == sum(claim.accepted for claim in found.values())
     return list(found.values())
 

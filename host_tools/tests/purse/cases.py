@@ -14,7 +14,20 @@ from faretap.sim.cards.tunion import TUnion
 from faretap.sim.cards.tunion_layout import ALIGHTED, BOARDED, Composite
 from faretap.sim.chips.psam import Psam
 
-from .bench import LOST, OPEN, Claim, Raw, Sizes, Tear, Validator, World, add_up, claims, restored
+from .bench import (
+    LOST,
+    OPEN,
+    PAID,
+    Claim,
+    Raw,
+    Sizes,
+    Tear,
+    Validator,
+    World,
+    add_up,
+    claims,
+    restored,
+)
 
 SINGLE = purse_scheme.configuration()
 BOARD = purse_scheme.composite()
@@ -131,12 +144,16 @@ class Case:
         if told is None:
             told = claims(self.validator.records())
         mine = [c for c in told if c.token == token and not c.proof]
+        # A purchase that was paid names one of which nobody can tell: that is the end of it here.
+        marked = {c.marked for c in mine if c.status == PAID}
         # Of those that begin at one counter one at most happened: the last one stands for all.
         later = [{d.counter for d in mine[n:]} for n in range(1, len(mine) + 1)]
         return [
             claim
             for claim, counters in zip(mine, later, strict=True)
-            if claim.status in (OPEN, LOST) and claim.counter not in counters
+            if claim.status in (OPEN, LOST)
+            and claim.counter not in counters
+            and claim.number not in marked
         ]
 
     def never_came_back(self, tear: Tear) -> None:
