@@ -439,7 +439,8 @@ def claims(records: Iterable[dict[str, Any]]) -> list[Claim]:
         if entry["version"] == SHORT:
             assert not of
             of = entry["number"]
-            found[of] = Claim(*head, number=of)
+            found[of] = Claim(*head)
+            found[of].number = of
             if void:
                 # A purchase of 0, which the PSAM found right, has proven the counter.
                 claim = found[void]
