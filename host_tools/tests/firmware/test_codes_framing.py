@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from binascii import Error
 from typing import Any
@@ -27,8 +28,22 @@ SHOWN = {
     if 0 < len(code) <= MAX_CODE and not name.endswith("-trailing")
 }
 
+# What an engine puts before the content; none of it is the code (validator.qr.prefix).
+AHEAD = re.compile(rb"(\\\d{6}|\]Q[0-6]|\xef\xbb\xbf)*")
+
 GAP_MS = 20
 PATIENCE_MS = 300
+
+
+def bare(code: bytes) -> bytes:
+    """`code` without what stands before it."""
+    return AHEAD.sub(b"", code, count=1)
+
+
+def whole_or_cut(code: bytes) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """What the framer may give of `code`: itself, or that it ended too early."""
+    code = bare(code)
+    return [(CODE, code)], [(CUT, len(code))]
 
 
 def decoded(code: bytes) -> bytes:
@@ -122,6 +137,7 @@ def test_the_catalogue_has_enough_of_each() -> None:
     assert heads.count(b"\x80") > 50 and heads.count(b"\x02") > 70
     assert any(code[:1] == b"A" and b"=" not in code for code in WHOLE.values())
     assert len(SHOWN) - len(WHOLE) > 15
+    assert sum(bare(code) != code for code in SHOWN.values()) >= 16
 
 
 def test_a_pause_at_any_place_of_any_code() -> None:
@@ -153,7 +169,7 @@ def test_a_code_with_wrong_lengths_is_one_code_in_any_slicing() -> None:
             if name in ENDING:
                 assert not framer.pending, name
             framer.gap()
-            assert items(framer) in ([(CODE, code)], [(CUT, len(code))]), name
+            assert items(framer) in whole_or_cut(code), name
             assert framer.noise == 0
 
 
@@ -171,7 +187,7 @@ def test_any_two_codes_back_to_back(data: Any) -> None:
     framer.gap()
     found = items(framer)
     assert found[0] == (CODE, ENDING[first])
-    assert found[1:] in ([(CODE, SHOWN[second])], [(CUT, len(SHOWN[second]))])
+    assert found[1:] in whole_or_cut(SHOWN[second])
 
 
 def scanner() -> tuple[Any, Any, Any]:

@@ -124,7 +124,8 @@ RECORD = st.fixed_dictionaries(
         "last4": st.text(max_size=4),
         "code": st.none() | st.binary(min_size=12, max_size=12),
         "config": U32,
-        "other": st.dictionaries(st.integers(9, 255), st.binary(max_size=20), max_size=3),
+        "account": st.none() | st.binary(min_size=8, max_size=8),
+        "other": st.dictionaries(st.integers(10, 255), st.binary(max_size=20), max_size=3),
     }
 )
 
