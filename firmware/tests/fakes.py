@@ -4,8 +4,6 @@ A fake never really waits: sleeping moves `FakeClock.now_us` forward and lets sc
 happen, so a coroutine that uses only fakes runs to its end in `run()` without an event loop.
 """
 
-from validator.link.peer import REFUSED, RpcError
-
 
 class FakeClock:
     def __init__(self, now_us=1000):
@@ -125,6 +123,9 @@ class FakeGate:
 
     def need(self, right):
         if right in self.closed:
+            # Here: the crypto package is tested without the link, too.
+            from validator.link.peer import REFUSED, RpcError
+
             raise RpcError(REFUSED, "no right to " + right)
 
     def owner(self):

@@ -92,17 +92,21 @@ class Device:
     def boot(self) -> None:
         self.configuration = Configuration(self.flash, self.nvs, SERIAL)
         self.configuration.mount()
+        self.away = False
+        self._restarting = False
         self._calls: dict[str, Any] = {}
         calls_config.register(self, self)
 
     def register(self, name: str, function: Any, right: str | None = None) -> None:
         self._calls[name] = function
 
-    def configured(self) -> None:
-        self.switched += 1
-
     def put_away(self) -> None:
-        """Nothing of it is in memory here."""
+        self.away = True
+
+    def restart(self) -> None:
+        """The board's comes when the answer has left; here `call` does it then."""
+        assert self.away or self.configuration.locked, "nothing is restarted under a rider"
+        self._restarting = True
 
     def call(
         self,
@@ -125,6 +129,10 @@ class Device:
                 result = asyncio.run(result)
         except RpcError as e:
             raise Refused(method, e.code, e.message, e.data) from e
+        finally:
+            if self._restarting:
+                self.switched += 1
+                self.boot()
         if lost is None:
             raise NoAnswer("its answer is lost")
         return json.loads(json.dumps(result))
