@@ -196,12 +196,15 @@ def _opened(link: Link, key: ec.EllipticCurvePrivateKey, serial: str) -> dict[st
     )
 
 
+_done = threading.Event
+
+
 def _uncut(link: Link, signed: dict[str, object]) -> dict[str, object]:
     """Call session.open and keep its token, in a thread of its own: Ctrl-C, which reaches the main
     thread alone, leaves no session whose token nobody has, and which nobody can close."""
     answers: list[dict[str, object]] = []
     errors: list[Exception] = []
-    done = threading.Event()  # a thread whose `join` was interrupted counts as ended
+    done = _done()  # a thread whose `join` was interrupted counts as ended
 
     def ask() -> None:
         try:
@@ -217,8 +220,9 @@ def _uncut(link: Link, signed: dict[str, object]) -> dict[str, object]:
         finally:
             done.set()
 
-    threading.Thread(target=ask, name="session.open", daemon=True).start()
+    thread = threading.Thread(target=ask, name="session.open", daemon=True)
     try:
+        thread.start()
         done.wait()
     except BaseException:
         done.wait(_LATE_S)

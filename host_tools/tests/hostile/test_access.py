@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -233,24 +234,49 @@ def test_no_session_to_open_one(
     assert dev.seen.count(method) <= 3
 
 
-def test_ctrl_c_before_the_token_is_here() -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """As at a terminal: whoever starts the tests in the background has SIGINT ignored."""
+    if threading.main_thread() is not threading.current_thread():
+        pytest.skip("signals reach the main thread, and this is none")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_before_the_token_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The validator gives a session all the same: it is closed."""
     from faretap.session import connect
 
-    person = threading.main_thread().ident
-    if person != threading.get_ident():
-        pytest.skip("signals reach the main thread, and this is none")
+    person = threading.get_ident()
+    waiting, broken = threading.Event(), threading.Event()
+
+    class Watched(threading.Event):
+        """Tells when the command begins to wait for the token, and when Ctrl-C has ended that."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout is not None:
+                broken.set()
+                return super().wait(timeout)
+            waiting.set()
+            return super().wait()
 
     def opened(params: dict[str, Any], say: Any) -> Any:
-        signal.pthread_kill(person, signal.SIGINT)
+        assert waiting.wait(20)
+        if not broken.is_set():
+            signal.pthread_kill(person, signal.SIGINT)
+        assert broken.wait(20)
         return {"session": "ab12", "name": "depot", "rights": ["records"]}
 
     calls = rogue()
     calls["session.open"] = opened
-    with device(calls) as dev:
-        with pytest.raises(KeyboardInterrupt), connect(dev.url, serial=SERIAL) as session:
-            access.open_session(session.link, KEY, SERIAL)
-            raise AssertionError("not interrupted")
+    with device(calls) as dev, connect(dev.url, serial=SERIAL) as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(access, "_done", Watched)
+            with pytest.raises(KeyboardInterrupt):
+                access.open_session(session.link, KEY, SERIAL)
+        session.close()
         assert dev.seen[-1] == "session.close"
 
 
