@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections import Counter
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from faretap.config.samples import bench_configuration
 from faretap.lists import token_of
 from faretap.rack.scenario import Scenario, check, load, make_plan, shipped
 from faretap.rack.scenario.arrivals import TOKEN_KEY
 from faretap.rack.scenario.plan import Change, Clear, Cut, Deny, Fault, Ride
-from faretap.rack.scenario.riders import expected_of, own_options, token
+from faretap.rack.scenario.riders import expected_of, own_options, token, window_s
 from faretap.rack.scenario.schema import medium_of
 from faretap.sim import cards, codes
 
@@ -141,6 +143,27 @@ def test_riders_come_back() -> None:
             assert (ride.lose_at, ride.expect) == (None, "declined too_soon")
             first = next(r for r in plan.rides if r.person == ride.person)
             assert ride.at == pytest.approx(first.at + 60 * (ride.visit - 1))
+
+
+@pytest.mark.parametrize("medium", ["mot", "union", "alipay"])
+def test_who_comes_back_shows_a_new_code(medium: str) -> None:
+    own = own_options(medium, 7, {})
+    first, second = (codes.make(medium, at=1_900_000_000 + s, **own) for s in (0, 1200))
+    if medium == "union":
+        number = slice(20, 28)  # what the code is known by, with its user
+        assert b64decode(first)[number] != b64decode(second)[number]
+    assert first != second
+
+
+def test_the_window_is_that_of_the_medium() -> None:
+    plain = bench_configuration()
+    assert [window_s(m, plain) for m in ("quickpass-debit", "tunion", "mot")] == [5, 5, 0]
+    other = {
+        "cards": {"limits": {"window_s": 7}},
+        "purse": {"window_s": 8},
+        "codes": {"limits": {"window_s": 9}},
+    }
+    assert [window_s(m, other) for m in ("quickpass-debit", "tunion", "mot")] == [7, 8, 9]
 
 
 def test_tears() -> None:

@@ -174,7 +174,7 @@ class Hands:
 
 
 def pause_until(moment: float) -> None:
-    """The scenario's own pace: there is nothing to observe."""
+    """The scenario's own pace, or a rider's window: there is nothing to observe."""
     left = moment - time.monotonic()
     if left > 0:
         time.sleep(left)

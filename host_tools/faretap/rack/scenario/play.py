@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from faretap.config import samples
 from faretap.errors import FaretapError
 from faretap.link.client import Refused
 from faretap.present import PresentError
 from faretap.rack.results import Check, Event, Run, SlotIdentity, Tap
-from faretap.rack.scenario import arrivals
+from faretap.rack.scenario import arrivals, riders
 from faretap.rack.scenario.file import ScenarioError, merged
 from faretap.rack.scenario.hands import Hands, pause_until
 from faretap.rack.scenario.limits import limit_checks
@@ -20,6 +21,8 @@ from faretap.rack.scenario.truth import Gap, Truth
 from faretap.rack.slot import Slot
 
 _DEAD_S = 2.0  # how long a rider waits at a reader of which it is known that it may be dead
+_WINDOW_S = 60  # nobody waits for a longer window
+_SECOND_S = 1.1  # the validator counts whole seconds
 
 Say = Callable[[str, int, int], None]
 
@@ -47,6 +50,8 @@ class Player:
         self._hands = Hands(slot, folder, traces)
         self._changes = self._scenario.configuration
         self._allowed: dict[int, str] = {}  # what riders may see besides, by fault
+        # When a rider was here last: the scenario's time, the host's.
+        self._here: dict[int, tuple[float, float]] = {}
         self._served = 0
         self._told = -1  # unix seconds that the validator's clock was last set to
         self.run = Run(self._scenario.name, seed=plan.seed, started=time.time(), source=source)
@@ -125,6 +130,25 @@ class Player:
     # -- a rider -----------------------------------------------------------------------------
 
     def _ride(self, ride: Ride) -> None:
+        self._await_window(ride)
+        try:
+            self._rides(ride)
+        finally:
+            self._here[ride.person.number] = (ride.at, time.monotonic())
+
+    def _await_window(self, ride: Ride) -> None:
+        """Who comes again after the window comes after it in truth, too: the validator counts it
+        with its own ticks, whatever its clock is set to."""
+        before = self._here.get(ride.person.number)
+        if before is None:
+            return
+        at, real = before
+        configuration = samples.bench_configuration(**arrivals.changes(self._changes))
+        window = riders.window_s(ride.person.medium, configuration)
+        if 0 < window <= min(ride.at - at, _WINDOW_S):
+            pause_until(real + window + _SECOND_S)
+
+    def _rides(self, ride: Ride) -> None:
         moment = self._tell_time(ride.at)
         keep = ride.person.number in self._plan.keeps
         besides: list[str] = []

@@ -57,6 +57,17 @@ def token(medium: str, options: dict[str, Any], key: bytes) -> bytes | None:
     return token_of(key, options["pan"]) if "pan" in options else None
 
 
+def window_s(medium: str, configuration: dict[str, Any]) -> int:
+    """How long the same card or account does not ride again, under `configuration` (an operator's
+    file)."""
+    kind, _ = medium_of(medium)
+    if kind == "code":
+        return int(configuration["codes"].get("limits", {}).get("window_s", 0))
+    if is_purse(medium):
+        return int(configuration["purse"].get("window_s", 5))
+    return int(configuration["cards"].get("limits", {}).get("window_s", 5))
+
+
 @cache
 def _takes_seed(name: str) -> bool:
     """Some cards that are no medium have nothing to tell them apart."""
@@ -78,7 +89,8 @@ def _code(name: str, number: int) -> dict[str, Any]:
     elif family == "alipay":
         own = {"card": f"9999{serial:012d}", "user": f"2088{serial:012d}"}
     elif family == "union":
-        own = {"user": f"{serial % 10**8:08d}", "qr_id": serial}
+        # The code's own number is another one with each code: it follows from the time.
+        own = {"user": f"{serial % 10**8:08d}"}
     elif code.kind == "cpm" and "example" not in name:
         own = {"pan": invented_pan("629998", serial)}
     defect = code.fields(0)
