@@ -66,8 +66,8 @@ def test_records_by_hand(faretap: Faretap, tmp_path: Path) -> None:
     assert (tapped["seq"], tapped["outcome"]) == (2, "accepted")
     while answer(faretap("info", "--json"))["journal"]["erased_ahead"] < 2:
         pass  # idle time erases: nothing else is to be written than the record
-    # The first part of a record is written, its end is not: DEBIT may have gone out. Which operation
-    # that is depends on what idle time writes meanwhile, so others are met on the way.
+    # The first part of a record is written, its end is not: DEBIT may have gone out. Which
+    # operation that is depends on what idle time writes meanwhile, so others are met on the way.
     for seed in range(40):
         cut(faretap, 1 + seed % 4, "undone")
         card = ("--card", "tunion", "--option", f"seed={900 + seed}")
