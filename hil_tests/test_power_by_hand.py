@@ -70,8 +70,8 @@ def test_records_by_hand(faretap: Faretap, tmp_path: Path) -> None:
     # operation that is depends on what idle time writes meanwhile, so others are met on the way.
     for seed in range(40):
         cut(faretap, 1 + seed % 4, "undone")
-        card = ("--card", "tunion", "--option", f"seed={900 + seed}")
-        assert faretap("tap", *card, "--via", "link", "--json").exit_code != 0
+        rider = ("--card", "tunion", "--option", f"seed={900 + seed}")
+        assert faretap("tap", *rider, "--via", "link", "--json").exit_code != 0
         back(faretap)
         read = answer(faretap("records", "--json"))
         if read[-1]["detail"] == {"state": "open"}:

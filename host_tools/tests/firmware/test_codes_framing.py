@@ -177,7 +177,9 @@ def test_a_code_with_wrong_lengths_is_one_code_in_any_slicing() -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_two_codes_back_to_back(data: Any) -> None:
     first = data.draw(st.sampled_from(sorted(ENDING)))
-    second = data.draw(st.sampled_from(sorted(SHOWN)))
+    # Line ends before a code are those of the one before.
+    whole = [name for name in SHOWN if not SHOWN[name].startswith((b"\r", b"\n"))]
+    second = data.draw(st.sampled_from(sorted(whole)))
     end = data.draw(st.sampled_from((b"", b"\r", b"\n", b"\r\n")))
     size = data.draw(st.integers(1, 200))
     line = ENDING[first] + end + SHOWN[second]
